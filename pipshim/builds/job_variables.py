@@ -4,6 +4,7 @@ make, ninja from 1.13 on, cargo and GCC take tokens of a jobserver (`pipshim.bui
 other tools get a number. The user's own settings stay. GNU make understands a FIFO from 4.4 on.
 Older ones only take file descriptors, which Python closes in the programs that it starts: so a
 script before them on PATH opens the FIFO, and another one tells ninja what they do not understand.
+GCC takes a FIFO from 13 on. An older one runs make at link time, without what it does not know.
 An older ninja reads no variable: a script gives it its number.
 """
 
@@ -45,7 +46,7 @@ _MAKE_SCRIPT = r"""#!/bin/sh
 # Lets GNU make {version} use the jobserver of pipshim.
 if [ -n "$PIPSHIM_JOBSERVER" ] && exec 9<>"$PIPSHIM_JOBSERVER"; then
     others=$(printf %s "$MAKEFLAGS" | sed 's/--jobserver-[^ ]*//g; s/ -j[0-9]*//g')
-    MAKEFLAGS="$others -j{jobs} --jobserver-{option}=9,9"
+    MAKEFLAGS="$others -j{jobs} --jobserver-{option}"
     export MAKEFLAGS
     case "$# $1 $3 $4" in  # of GCC's lto-wrapper: its number of jobs would end the jobserver
         "4 -f -j"*" all") exec {program} -f "$2" all ;;
@@ -92,7 +93,7 @@ class JobTools:
             return
         is_old_make = any(version < _FIFO_MAKE for _, version in makes.values())
         is_new_ninja = bool(ninjas) and min(one[1] for one in ninjas.values()) >= _FIFO_NINJA
-        scripts = {name: (_MAKE_SCRIPT, *one) for name, one in makes.items() if is_old_make}
+        scripts = {name: (_MAKE_SCRIPT, *one) for name, one in makes.items()}
         for name, one in ninjas.items():
             if one[1] < _FIFO_NINJA or is_old_make:
                 script = _OLD_NINJA_SCRIPT if one[1] < _FIFO_NINJA else _NINJA_SCRIPT
@@ -155,10 +156,16 @@ def _write(path: Path, script: str, program: str, version: Version, share: int) 
         version=".".join(map(str, version)),
         jobs=available_cores(),
         share=share,
-        option="auth" if version >= _AUTH_MAKE else "fds",
+        option=_option_of(version),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.encode(), mode=0o700)
+
+
+def _option_of(make: Version) -> str:
+    if make >= _FIFO_MAKE:
+        return "auth=fifo:$PIPSHIM_JOBSERVER"
+    return "auth=9,9" if make >= _AUTH_MAKE else "fds=9,9"
 
 
 def without_jobs(variables: Mapping[str, str]) -> dict[str, str]:

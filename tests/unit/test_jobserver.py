@@ -253,7 +253,7 @@ def program(folder: Path, name: str, version: str) -> None:
 @pytest.mark.parametrize(
     ("make", "ninja", "static", "direct", "scripts"),
     [
-        ("GNU Make 4.4.1", "1.13.0", set(), True, False),
+        ("GNU Make 4.4.1", "1.13.0", set(), True, True),
         ("GNU Make 4.4.1", "1.11.1", {"MAX_JOBS"}, True, True),
         ("GNU Make 4.3", None, {"MAX_JOBS"}, False, True),
         ("GNU Make 4.3", "1.13.0.git.kitware", set(), False, True),
@@ -309,6 +309,11 @@ def test_scripts_say_to_each_tool_what_it_understands(tmp_path: Path) -> None:
     assert f"-f x.mk all  -j{cores} --jobs" in run("make -f x.mk -j8 all", variables)
     assert f"-f x.mk -j8 more  -j{cores} --jobs" in run("make -f x.mk -j8 more", variables)
     assert "-j3 all \n" in run("ninja all", variables)
+    program(programs, "make", "GNU Make 4.4.1'; echo \"$* $MAKEFLAGS\"; echo '")
+    newer = {"PATH": str(programs)}
+    JobTools().add_variables(newer, Share(3, fifo=fifo))
+    auth = f"-j{cores} --jobserver-auth=fifo:{fifo}\n"
+    assert f"-f x.mk all  {auth}" in run("MAKEFLAGS= make -f x.mk -j8 all", newer)
     assert "-j3 -j9 \n" in run("ninja -j9", variables)  # the last one counts
 
 
