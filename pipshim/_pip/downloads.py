@@ -66,13 +66,21 @@ class ObservedDownloader(Downloader):
     resumes and checks stay as they are.
     """
 
-    def __init__(self, session: PipSession, observer: Observer) -> None:
+    def __init__(
+        self,
+        session: PipSession,
+        observer: Observer,
+        archive: Callable[[Link], tuple[str, str]] | None = None,
+    ) -> None:
         super().__init__(session, "off")
         self._observer = observer
+        self._archive = archive  # fetches once what several need
         self._keys = threading.local()
 
     def __call__(self, link: Link, location: str) -> tuple[str, str]:
         """Download a file; several threads may do so at once."""
+        if self._archive is not None:
+            return self._archive(link)
         self._keys.now = self._keys.download = None
         try:
             found = super().__call__(link, location)

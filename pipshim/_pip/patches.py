@@ -145,15 +145,12 @@ PATCHES = (
         "",
         "_internal.commands.completion:CompletionCommand.run",
     ),
-    Patch(
-        "_internal.cli.base_command:get_prog",
-        "is pipshim's name in the usage of commands",
-        used_in="Command.__init__",
-    ),
-    Patch(
-        "_internal.cli.main_parser:get_prog",
-        "is pipshim's name in the usage",
-        used_in="create_main_parser",
+    *(
+        Patch(f"_internal.cli.{module}:get_prog", "is pipshim's name in usage", used_in=used_in)
+        for module, used_in in (
+            ("base_command", "Command.__init__"),
+            ("main_parser", "create_main_parser"),
+        )
     ),
     Patch(
         "_internal.commands:commands_dict",
@@ -166,15 +163,9 @@ PATCHES = (
         "pipshim supplies the metadata of sources",
         used_in="_get_prepared_distribution",
     ),
-    Patch(
-        "_internal.commands.install:build",
-        "pipshim builds the wheels",
-        used_in="InstallCommand.run",
-    ),
-    Patch(
-        "_internal.commands.wheel:build",
-        "pipshim builds the wheels",
-        used_in="WheelCommand.run",
+    *(
+        Patch(f"_internal.commands.{module}:build", "pipshim builds", used_in=f"{name}Command.run")
+        for module, name in (("install", "Install"), ("wheel", "Wheel"))
     ),
     Patch(
         "_internal.operations.install.wheel:get_csv_rows_for_installed",

@@ -7,16 +7,15 @@ unpacks.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import os
 from collections import defaultdict
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
+from optparse import Values
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from packaging.pylock import (
     Package,
@@ -56,7 +55,6 @@ from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from optparse import Values
 
     from pip._internal.models.link import Link
     from pip._internal.operations.prepare import RequirementPreparer
@@ -128,9 +126,10 @@ class PipResolver:
             resolver = self._resolver()
             requirements = [root.requirement.copied() for root in roots]
             given = [one.inner for one in constraints]
+            rejected: list[Candidate] = []
+            token = _Reporter.now.set((pinned, pip.finder, rejected))
             try:
-                with _told(pinned, pip.finder) as rejected:
-                    resolver.resolve([*given, *requirements], check_supported_wheels=False)
+                resolver.resolve([*given, *requirements], check_supported_wheels=False)
             except InstallationError as error:
                 impossible = error.__cause__
                 if assumes_less(isinstance(impossible, ResolutionImpossible)):
@@ -145,6 +144,8 @@ class PipResolver:
                 if wrong is None:
                     raise
                 raise wrong from error
+            finally:
+                _Reporter.now.reset(token)
             if rejected and assumes_less(False):
                 return None
             solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
@@ -264,44 +265,31 @@ class PipResolver:
         return Path(path)
 
 
-@contextmanager
-def _told(pinned: Callable[[str, str], object] | None, finder: Finder) -> Iterator[list[Candidate]]:
-    """Report this thread's pins to `pinned`; yield a growing list of rejected candidates."""
-    rejected: list[Candidate] = []
-    token = _listening.set(_Listener(pinned, finder, rejected))
-    try:
-        yield rejected
-    finally:
-        _listening.reset(token)
-
-
-class _Listener(NamedTuple):
-    pinned: Callable[[str, str], object] | None
-    finder: Finder
-    rejected: list[Candidate]
-
-
-_listening: ContextVar[_Listener | None] = ContextVar("listening", default=None)
-
-
 class _Reporter(PipReporter):
-    """pip's reporter, which its resolver creates."""
+    """pip's reporter, which its resolver creates, and tells of pins and of rejected candidates.
+
+    Attributes:
+        now: what this thread's resolve is told: `pinned` and the finder, and what was rejected.
+
+    """
+
+    now: ContextVar[tuple[Any, Finder, list[Candidate]] | None] = ContextVar("now", default=None)
 
     def pinning(self, candidate: Candidate) -> None:
-        listener = _listening.get()
-        is_itself = candidate.name == candidate.project_name
-        if listener is not None and listener.pinned is not None and is_itself:
-            listener.pinned(name_of_candidate(candidate), str(candidate.version))
+        pinned, *_ = self.now.get() or (None,)
+        if pinned is not None and candidate.name == candidate.project_name:
+            pinned(name_of_candidate(candidate), str(candidate.version))
 
     def rejecting_candidate(self, criterion: Any, candidate: Candidate) -> None:
         """Stop where an index could not be asked: versions that do without it are no answer."""
         super().rejecting_candidate(criterion, candidate)
-        listener = _listening.get()
-        if listener is None:
+        now = self.now.get()
+        if now is None:
             return
-        listener.rejected.append(candidate)
+        _, finder, rejected = now
+        rejected.append(candidate)
         requirement = next(iter(criterion.information)).requirement
-        if listener.finder.is_out_of_reach(canonicalize_name(requirement.project_name)):
+        if finder.is_out_of_reach(canonicalize_name(requirement.project_name)):
             raise ResolutionImpossible(list(criterion.information))
 
 
@@ -310,17 +298,13 @@ patches.replace(pip_resolver, PipReporter=_Reporter, RLResolver=IncrementalResol
 
 def _preparer_options(options: Values) -> Values:
     """Remove options that pip's preparer refuses: pipshim handles environments."""
-    made = copy.copy(options)
-    made.build_isolation = True
-    made.build_constraints = []
-    return made
+    return Values({**vars(options), "build_isolation": True, "build_constraints": []})
 
 
 def _options_for_build(options: Values) -> Values:
     """Remove options that are about the locked requirements, not about those of builds."""
-    made = copy.copy(options)
-    made.ignore_dependencies = made.only_dependencies = made.require_hashes = False
-    return made
+    names = "ignore_dependencies", "only_dependencies", "require_hashes"
+    return Values({**vars(options), **dict.fromkeys(names, False)})
 
 
 def _allow_editables() -> dict[str, bool]:

@@ -33,7 +33,7 @@ from pipshim._pip.metadata import cached_as
 from pipshim._pip.requirements import ParsedRequirement, Root, accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_warmup import Agent
-from pipshim._pip.shared_fetches import AheadDownloader, Collector, SharedFetches
+from pipshim._pip.shared_fetches import Collector, SharedFetches
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from optparse import Values
 
     from packaging.pylock import Package
-    from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.index.package_finder import PackageFinder
@@ -112,15 +111,6 @@ class Pip:
         routes_for: Callable[[Mapping[str, str]], IndexRoutes] | None = None,
     ) -> Pip:
         """Return the same for another target, and with packages from other indexes."""
-        return self._with(target, routes_for or self._routes_for)
-
-    def with_routes(self, routes_for: Callable[[Mapping[str, str]], IndexRoutes]) -> Pip:
-        """Return the same, with packages from other indexes."""
-        return self._with(self.target, routes_for)
-
-    def _with(
-        self, target: TargetPython, routes_for: Callable[[Mapping[str, str]], IndexRoutes]
-    ) -> Pip:
         made = Pip(
             self.command,
             self.options,
@@ -129,7 +119,7 @@ class Pip:
             observer=self._observer,
             beside=self,
             cache=self.cache,
-            routes_for=routes_for,
+            routes_for=routes_for or self._routes_for,
         )
         made.lines.config_settings = self.lines.config_settings
         return made
@@ -162,11 +152,9 @@ class Pip:
         return ObservedDownloader(self.session, self._observer)
 
     @property
-    def ahead_downloader(self) -> AheadDownloader:
+    def ahead_downloader(self) -> ObservedDownloader:
         """A new downloader that uses prefetched files."""
-        made = AheadDownloader(self.session, self._observer)
-        made.fetched = self.fetched
-        return made
+        return ObservedDownloader(self.session, self._observer, self.fetched.archive)
 
     @property
     def finder(self) -> Finder:
@@ -285,20 +273,6 @@ class Pip:
         ]
         self._given[tuple(arguments)] = roots, constraints
         return roots, constraints
-
-    def plain(self, arguments: Sequence[str]) -> tuple[list[Requirement], list[Requirement]] | None:
-        """Read the command line's requirements as plain requirements.
-
-        Returns:
-            the requirements and the constraints; None if some are not plain.
-
-        """
-        roots, constraints = self.given(arguments)
-        found = [one.plain for one in (*(root.requirement for root in roots), *constraints)]
-        if None in found:
-            return None
-        plain = [one for one in found if one is not None]
-        return plain[: len(roots)], plain[len(roots) :]
 
     def constraint_files(self, files: Sequence[str] | None = None) -> list[ParsedRequirement]:
         """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""

@@ -13,7 +13,6 @@ from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
 from pip._internal.network.utils import HEADERS, raise_for_status
 
-from pipshim._pip.downloads import ObservedDownloader
 from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.logs import passed_over, repeat
 from pipshim._pip.metadata import cached_as, contained
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
 
+    from pipshim._pip.downloads import ObservedDownloader
     from pipshim.base.prefetch import PackageLookup
     from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
@@ -183,17 +183,6 @@ class SharedFetches:
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         return self._downloader(link, str(folder))
-
-
-class AheadDownloader(ObservedDownloader):
-    """A downloader that uses prefetched archives."""
-
-    fetched: SharedFetches | None = None
-
-    def __call__(self, link: Link, location: str) -> tuple[str, str]:
-        if self.fetched is not None:
-            return self.fetched.archive(link)
-        return super().__call__(link, location)
 
 
 class Collector(RoutedCollector):

@@ -491,8 +491,9 @@ class Context:
         for name in ("choice", "old_lock", "cache", "store", "fetcher", "remote", "builder"):
             vars(other)[name] = getattr(self, name)
         markers = self.target.markers
-        same = other._routes(markers) == self._routes(markers)  # noqa: SLF001
-        vars(other)["pip"] = self.pip if same else self.pip.with_routes(other._routes)  # noqa: SLF001
+        routes = other._routes  # noqa: SLF001
+        same = routes(markers) == self._routes(markers)
+        vars(other)["pip"] = self.pip if same else self.pip.for_target(self.pip.target, routes)
         return other
 
     def over(self, below: BaseEnvironment, given: LockOptions) -> Context:
@@ -511,8 +512,14 @@ class Context:
         given, below = self.request.lock, self.below
         if below is None or not below.present or given.editables:
             return False
-        found = self.pip.plain(given.requirements)
-        return found is not None and below.has(*found, self.target.markers)
+        roots, constraints = self.pip.given(given.requirements)
+        asked = [root.requirement.plain for root in roots]
+        limits = [constraint.plain for constraint in constraints]
+        if None in asked or None in limits:
+            return False
+        return below.has(
+            [one for one in asked if one], [one for one in limits if one], self.target.markers
+        )
 
     def wait(self, text: str) -> None:
         self.observer(events.Waiting(text))
