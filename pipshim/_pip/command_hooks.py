@@ -151,7 +151,7 @@ class StagedResolver(Resolver):
 
             if self.hooks.has_sources:
                 self.hooks.staged.settle(self, again)
-        builds = self.hooks.staged.building.build_names() if self.hooks.has_sources else set()
+        builds = self.hooks.staged.build_names() if self.hooks.has_sources else set()
         assert self._result is not None
         names = {identifier.partition("[")[0] for identifier in self._result.mapping}
         self.resolved({*map(canonicalize_name, names), *builds})

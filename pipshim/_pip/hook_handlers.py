@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from packaging.pylock import Package, PackageSdist, PackageWheel
 from packaging.utils import canonicalize_name
@@ -27,10 +26,10 @@ from pipshim._pip.pip_texts import USING_CACHED, WHEEL_BUILDER
 from pipshim._pip.resolver import chosen, direct_entry, graph_of, name_of_candidate, result_of
 from pipshim._pip.sources import digest_of, distribution_of, load_build_system, source_of
 from pipshim.model.artifacts import sha256_of
-from pipshim.model.solution import Pin, Solution, name_of
+from pipshim.model.solution import Pin, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
     from pip._internal.exceptions import PipError
@@ -44,92 +43,64 @@ if TYPE_CHECKING:
     from pipshim.model.settings import ConfigSettings
     from pipshim.model.solution import Source
 
-    PipsBuild = Callable[..., tuple[list[InstallRequirement], list[InstallRequirement]]]
+    Built = tuple[list[InstallRequirement], list[InstallRequirement]]
+    PipsBuild = Callable[..., Built]
 
 logger = logging.getLogger(WHEEL_BUILDER)
 
 
-class WheelBuilds(NamedTuple):
-    """The end of some builds.
-
-    Attributes:
-        built: the wheels that this command built, by the URL of the source.
-        cached: those that were built earlier.
-        failed: the names of those that could not be built.
-        error: why.
-        note: what else pip has to print.
-
-    """
-
-    built: Mapping[str, Path]
-    cached: Mapping[str, Path]
-    failed: Collection[str] = ()
-    error: PipshimError | None = None
-    note: str = ""
-
-
-class BuildService(Protocol):
-    """Builds sources for one of pip's commands: `pipshim.cli.pip_builds`."""
-
-    @property
-    def downloaded(self) -> Mapping[str, Path]:
-        """The files that were downloaded for build environments, by URL."""
-
-    def is_usable(self, wheel: str) -> bool:
-        """Return whether builds can use a wheel (by file name), which may be for elsewhere."""
-
-    def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
-        """Note the config settings that pip has for a source."""
-
-    def metadata(self, source: Source) -> bytes:
-        """Return a source's METADATA, or its stand-in in this round."""
-
-    def settle(self, resolve: Callable[[int], Solution]) -> None:
-        """Resolve in rounds until the metadata of all sources is settled."""
-
-    def build_names(self) -> set[NormalizedName]:
-        """Return the names of the packages that builds need, as far as they are known."""
-
-    def is_last(self, source: Source) -> bool:
-        """Return whether a source is built in the environment itself, after everything else."""
-
-    def load_modules(self) -> None:
-        """Import what the last builds need: once pip installs, it lets nothing be imported."""
-
-    def build(self, sources: Sequence[Source], *, at_last: bool = False) -> WheelBuilds:
-        """Build wheels.
-
-        Raises:
-            PipshimError: something failed that pip finds out before it builds wheels.
-
-        """
-
-    def present(self) -> dict[NormalizedName, Pin]:
-        """Return the installed distributions that stay."""
-
-
 class PipBuilds:
-    """The builds of one command of pip's, in pip's terms.
+    """Answers the hooks of one command of pip's, in pip's terms: `pipshim.cli.pip_builds`.
 
     Args:
         editables: whether editable requirements are built as editables.
-        show: shows an error of a build before pip reports it in its own way.
 
     Attributes:
         unnamed: the requirements (by id) whose names only their backends know.
 
     """
 
-    def __init__(
-        self, building: BuildService, *, editables: bool, show: Callable[[PipshimError], object]
-    ) -> None:
-        self.building = building
-        self._editables = editables
-        self._show = show
-        self._last: set[int] = set()
+    def __init__(self, *, editables: bool) -> None:
         self.unnamed: set[int] = set()
+        self._editables = editables
+        self._last: set[int] = set()
         self._sources: dict[str, Source] = {}
         self._by_name: dict[str, InstallRequirement] = {}
+
+    # What subclasses do
+
+    def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
+        """Note the config settings that pip has for a source."""
+        raise NotImplementedError
+
+    def metadata(self, source: Source) -> bytes:
+        """Return a source's METADATA, or its stand-in in this round."""
+        raise NotImplementedError
+
+    def settle(self, resolver: Resolver, again: Callable[[], object]) -> None:
+        """Continue with the rounds after the first one, until all metadata is settled.
+
+        Args:
+            resolver: has done it.
+            again: resolves again, by the same resolver.
+
+        """
+        raise NotImplementedError
+
+    def build(self, requirements: list[InstallRequirement], pips: PipsBuild) -> Built:
+        """Build what pip is about to build, and let pip store and report it.
+
+        Args:
+            pips: ``pip._internal.wheel_builder.build``, with all other arguments.
+
+        """
+        raise NotImplementedError
+
+    def build_names(self) -> set[NormalizedName]:
+        """Return the names of the packages that builds need, as far as they are known."""
+        raise NotImplementedError
+
+    # What the hooks ask
 
     def as_pip_error(self, error: PipshimError) -> PipError | None:
         """Return the error that pip would have raised; None if pip has no such error."""
@@ -151,38 +122,20 @@ class PipBuilds:
             made = source_of(req, link, directory, digest_of(req, directory), editable=editable)
             self._sources[link.url] = made
             self._by_name[name_of(made)] = req
-            self.building.met(made, req.config_settings)
+            self.met(made, req.config_settings)
         return self._sources[link.url]
 
     def tell(self, req: InstallRequirement, source: Source) -> BaseDistribution:
         """Give a requirement the metadata of its source, as far as it is known by now."""
         assert req.link is not None
-        found = distribution_of(self.building.metadata(source), req.link, source)
+        found = distribution_of(self.metadata(source), req.link, source)
         req.set_dist(found)
         vars(req).pop("_metadata", None)
         return found
 
     # Rounds
 
-    def settle(self, resolver: Resolver, again: Callable[[], object]) -> None:
-        """Continue with the rounds, after the first one.
-
-        Args:
-            resolver: has done it.
-            again: resolves again, by the same resolver.
-
-        """
-        _give_downloads(resolver.factory.preparer, self.building)
-
-        def one_round(number: int) -> Solution:
-            if number:
-                self._renew(resolver)
-                again()
-            return self._solution(resolver)
-
-        self.building.settle(one_round)
-
-    def _renew(self, resolver: Resolver) -> None:
+    def renew(self, resolver: Resolver) -> None:
         """Give the chosen candidates the metadata that their backends have told since."""
         for candidate in chosen(result_of(resolver)).values():
             req = candidate.get_install_requirement()
@@ -199,35 +152,35 @@ class PipBuilds:
             patches.override(candidate, **values)
             cast("Any", candidate)._check_metadata_consistency(values["dist"])  # noqa: SLF001
 
-    def _solution(self, resolver: Resolver) -> Solution:
-        """Return what the resolver chose, and what stays of the environment."""
+    def pins(
+        self, resolver: Resolver, is_usable: Callable[[str], bool]
+    ) -> dict[NormalizedName, Pin]:
+        """Return what the resolver chose; of wheels (by file name) those that are usable here."""
         result = result_of(resolver)
         mapping, needs = chosen(result), graph_of(result).needs()
-        pins = self.building.present()
+        found = {}
         for identifier, candidate in mapping.items():
-            if identifier == candidate.project_name and not candidate.is_installed:
-                name = name_of_candidate(candidate)
-                pin = self._pin(name, candidate, needs[name], resolver.factory.preparer)
-                if pin is not None:
-                    pins[name] = pin
-        return Solution(pins=dict(sorted(pins.items())), origins={})
+            req = candidate.get_install_requirement()
+            if identifier != candidate.project_name or candidate.is_installed or req is None:
+                continue
+            assert req.link is not None
+            name = name_of_candidate(candidate)
+            if req.link.url in self._sources or is_usable(req.link.filename):
+                found[name] = self._pin(req, candidate, needs[name], resolver.factory.preparer)
+        return found
 
     def _pin(
         self,
-        name: NormalizedName,
+        req: InstallRequirement,
         candidate: Candidate,
         needs: Iterable[NormalizedName],
         preparer: RequirementPreparer,
-    ) -> Pin | None:
-        req = candidate.get_install_requirement()
-        assert req is not None
+    ) -> Pin:
         link = req.link
         assert link is not None
         source = self._sources.get(link.url)
-        version = Version(str(candidate.version))
+        name, version = name_of_candidate(candidate), Version(str(candidate.version))
         if source is None:
-            if not self.building.is_usable(link.filename):
-                return None  # asked for another platform
             entry: dict[str, Any] = {"wheels": [_wheel(req, link, preparer)]}
         elif req.is_direct or source.digest is None:
             entry = direct_entry(req, lambda _: Path(str(req.local_file_path)))
@@ -241,55 +194,23 @@ class PipBuilds:
 
     # Wheels
 
-    def _named(self, req: InstallRequirement) -> Source:
+    def named(self, req: InstallRequirement) -> Source:
         """Return a source with the name in its metadata, if it has no other."""
         source = self.source(req)
         if source.name is not None:
             return source
         return replace(source, name=canonicalize_name(str(req.get_dist().canonical_name)))
 
-    def build(
-        self, requirements: list[InstallRequirement], pips: PipsBuild
-    ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
-        """Build what pip is about to build, and let pip store and report it.
+    @staticmethod
+    def use(req: InstallRequirement, wheel: Path) -> None:
+        """Let pip install a wheel that was built earlier."""
+        logger.info(USING_CACHED.text, wheel.name)
+        req.link = Link(path_to_url(str(wheel)))
+        req.local_file_path = req.link.file_path
 
-        Args:
-            requirements: what pip is about to build.
-            pips: ``pip._internal.wheel_builder.build``, with all other arguments.
-
-        """
-        sources = [(req, self._named(req)) for req in requirements]
-        last = [req for req, source in sources if self.building.is_last(source)]
-        now = [(req, source) for req, source in sources if req not in last]
-        builds = self.building.build([source for _, source in now])
-        cached = [(req, wheel) for req, one in now if (wheel := builds.cached.get(one.url))]
-        for req, wheel in cached:
-            logger.info(USING_CACHED.text, wheel.name)
-            req.link = Link(path_to_url(str(wheel)))
-            req.local_file_path = req.link.file_path
-        begun = [
-            req for req, one in now if one.url in builds.built or name_of(one) in builds.failed
-        ]
-        succeeded, failed = self._by_pip(begun, builds.built, pips) if begun else ([], [])
-        if builds.note:
-            logger.info(builds.note)
-        if builds.error is not None:
-            if not failed:
-                raise builds.error
-            self._show(builds.error)
-        if not failed:
-            for req in last:
-                self._last.add(id(req))
-                patches.override(req, install=partial(self._install, req, pips))
-            self.building.load_modules()
-        return [*(req for req, _ in cached), *succeeded], failed
-
-    def _by_pip(
-        self,
-        requirements: list[InstallRequirement],
-        built: Mapping[str, Path],
-        pips: PipsBuild,
-    ) -> tuple[list[InstallRequirement], list[InstallRequirement]]:
+    def report(
+        self, requirements: list[InstallRequirement], built: Mapping[str, Path], pips: PipsBuild
+    ) -> Built:
         """Let pip store and report the builds of these requirements, failed ones too."""
         for req in requirements:
             backend = PrebuiltBackend(req.name or "", built.get(self.source(req).url))
@@ -299,23 +220,25 @@ class PipBuilds:
         # Without a cache folder: what pip's cache has was built against nobody knows what.
         return pips(requirements, wheel_cache=WheelCache(""))
 
+    def put_off(self, req: InstallRequirement, build: Callable[[], Built]) -> None:
+        """Build a requirement just before pip installs it, after all others."""
+
+        def install(*args: Any, **kwargs: Any) -> None:
+            _, failed = build()
+            if failed:
+                raise InstallWheelBuildError(failed)
+            type(req).install(req, *args, **kwargs)
+
+        self._last.add(id(req))
+        patches.override(req, install=install)
+
     def ordered(self, order: list[InstallRequirement]) -> list[InstallRequirement]:
-        """Put what is built in the environment itself last, so that it can roll back the rest."""
+        """Put what is put off last, so that it can roll back the rest."""
         if not self._last:
             return order
         found = sorted(order, key=lambda req: id(req) in self._last)
         OneStep(found)
         return found
-
-    def _install(self, req: InstallRequirement, pips: PipsBuild, *args: Any, **kwargs: Any) -> None:
-        """Build a requirement after all others are installed, and install it."""
-        builds = self.building.build([self._named(req)], at_last=True)
-        _, failed = self._by_pip([req], builds.built, pips)
-        if builds.error is not None:
-            self._show(builds.error)
-        if failed:
-            raise InstallWheelBuildError(failed)
-        type(req).install(req, *args, **kwargs)
 
 
 class _Unbuilt(SourceDistribution):
@@ -350,13 +273,13 @@ def _wheel(req: InstallRequirement, link: Link, preparer: RequirementPreparer) -
     return PackageWheel(name=link.filename, hashes={"sha256": sha256}, **cast("Any", place))
 
 
-def _give_downloads(preparer: RequirementPreparer, building: BuildService) -> None:
-    """Let pip reuse the wheels that were downloaded for build environments."""
+def give_downloads(resolver: Resolver, files: Mapping[str, Path]) -> None:
+    """Let pip reuse the wheels that are downloaded for build environments, by URL."""
+    preparer = resolver.factory.preparer
     original = preparer.prepare_linked_requirements_more
 
     def more(reqs: Iterable[InstallRequirement], parallel_builds: bool = False) -> None:
         found = list(reqs)
-        files = building.downloaded
         downloaded = preparer._downloaded  # noqa: SLF001
         for req in found:
             if not req.needs_more_preparation or req.link is None:

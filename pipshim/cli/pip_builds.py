@@ -12,10 +12,10 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.pylock import Package
 from packaging.requirements import Requirement
@@ -24,8 +24,9 @@ from packaging.version import InvalidVersion, Version
 from pyproject_hooks import HookMissing
 
 from pipshim._pip.build_reports import report_step
-from pipshim._pip.hook_handlers import WheelBuilds
+from pipshim._pip.hook_handlers import PipBuilds, give_downloads
 from pipshim._pip.logs import without_extras_of
+from pipshim._pip.pip_texts import WHEEL_BUILDER
 from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
@@ -44,18 +45,19 @@ from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine
 from pipshim.model.events import masked
 from pipshim.model.settings import Configuration
-from pipshim.model.solution import Pin, name_of
+from pipshim.model.solution import Pin, Solution, name_of
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer_choice import make_observer
 from pipshim.project.workspaces import load_builder
 from pipshim.store.wheel_packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from packaging.utils import NormalizedName
     from typing_extensions import Self
 
+    from pipshim._pip.hook_handlers import Built, PipsBuild
     from pipshim._pip.session import Pip
     from pipshim.cli.pip_command import PipCommand
     from pipshim.model.events import Event, Observer
@@ -63,8 +65,10 @@ if TYPE_CHECKING:
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
     from pipshim.model.settings import ConfigSettings
-    from pipshim.model.solution import Solution, Source
+    from pipshim.model.solution import Source
 
+
+logger = logging.getLogger(WHEEL_BUILDER)
 
 _NEEDED_AT_LAST = (
     "concurrent.futures.thread",
@@ -155,13 +159,15 @@ _WHEEL, _EDITABLE = ("wheel", ""), ("editable", "editable ")
 
 
 @dataclass
-class Building:
+class Building(PipBuilds):
     """The builds of one command of pip's. It has to be closed.
 
     Attributes:
         pip_command: pip's part of that.
         stays: whether the environment's distributions stay beside what is resolved.
         adopt: gives pip's machinery for build environments the command's indexes.
+        editables: whether editable requirements are built as editables.
+        show: shows an error of a build before pip reports it in its own way.
         also: receives all events too.
 
     """
@@ -170,12 +176,17 @@ class Building:
     pip_command: PipCommand
     stays: bool
     adopt: Callable[[Pip], object]
+    editables: bool
+    show: Callable[[PipshimError], object]
     also: Observer | None = None
     _until_end: ExitStack = field(default_factory=ExitStack, init=False)
     _config: dict[NormalizedName, ConfigSettings] = field(default_factory=dict, init=False)
     _editable: set[NormalizedName] = field(default_factory=set, init=False)
     _steps: BuildSteps = field(default_factory=BuildSteps, init=False)
     _solution: Solution | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        super().__init__(editables=self.editables)
 
     def __enter__(self) -> Self:
         return self
@@ -215,16 +226,21 @@ class Building:
     def _report_steps(self) -> None:
         self._steps.report(self._config.keys(), self._editable)
 
-    def settle(self, resolve: Callable[[int], Solution]) -> None:
+    def settle(self, resolver: Any, again: Callable[[], object]) -> None:
         """Resolve in rounds, as `Rounds.settle` does; pip reports each."""
         start = time.monotonic()
+        give_downloads(resolver, self.context.fetcher.downloaded)
 
         def one_round(number: int) -> Solution:
             if self.also is not None:
                 self.also(events.ResolveStarted(number + 1))
             with self.screen.hidden():
                 self._report_steps()
-                return resolve(number)
+                if number:
+                    self.renew(resolver)
+                    again()
+                pins = {**self._present(), **self.pins(resolver, self._is_usable)}
+                return Solution(pins=dict(sorted(pins.items())), origins={})
 
         with self._steps_reported(), self.screen.shown():
             self._solution = self.rounds.settle(one_round)
@@ -240,7 +256,7 @@ class Building:
                 names.add(canonicalize_name(Requirement(text).name))
         return names | builds.resolved_names
 
-    def is_last(self, source: Source) -> bool:
+    def _is_last(self, source: Source) -> bool:
         """Return whether a source is built in the environment itself, after everything else.
 
         An editable without isolation may remember its environment (meson-python does). That does
@@ -254,12 +270,51 @@ class Building:
     def _is_in_place(self, source: Source) -> bool:
         return source.editable and self.rounds.builds.mode(source) is Mode.NO_ISOLATION
 
-    def build(self, sources: Sequence[Source], *, at_last: bool = False) -> WheelBuilds:
+    def build(self, requirements: list[Any], pips: PipsBuild) -> Built:
+        """Build what pip is about to build, and let pip store and report it."""
+        sources = [(req, self.named(req)) for req in requirements]
+        last = [req for req, source in sources if self._is_last(source)]
+        now = [(req, source) for req, source in sources if req not in last]
+        built, cached, error = self._wheels([source for _, source in now])
+        done = []
+        for req, source in now:
+            if source.url in cached:
+                self.use(req, cached[source.url])
+                done.append(req)
+        names = _packages(error) if error is not None else set()
+        begun = [req for req, one in now if one.url in built or name_of(one) in names]
+        succeeded, failed = self.report(begun, built, pips) if begun else ([], [])
+        left = [req.name or "" for req, _ in now if req not in done and req not in begun]
+        if left:
+            logger.info("Not built, since another build failed: %s", " ".join(left))
+        if error is not None:
+            if not failed:
+                raise error
+            self.show(error)
+        if not failed:
+            for req in last:
+                self.put_off(req, partial(self._build_last, req, pips))
+            for name in _NEEDED_AT_LAST:  # once pip installs, it lets nothing be imported
+                import_module(name)
+        return [*done, *succeeded], failed
+
+    def _build_last(self, req: Any, pips: PipsBuild) -> Built:
+        """Build a requirement after all others are installed."""
+        for name in ("_installed", "_outer_environment"):
+            vars(self).pop(name, None)
+        built, _, error = self._wheels([self.named(req)], at_last=True)
+        done = self.report([req], built, pips)
+        if error is not None:
+            self.show(error)
+        return done
+
+    def _wheels(
+        self, sources: Sequence[Source], *, at_last: bool = False
+    ) -> tuple[dict[str, Path], dict[str, Path], PipshimError | None]:
         """Build wheels, each after what it waits for.
 
-        Args:
-            sources: what to build.
-            at_last: all else is installed now.
+        Returns:
+            those that were built and those that were cached, by URL, and why others were not.
 
         Raises:
             PipshimError: something failed that pip finds out before it builds wheels.
@@ -276,9 +331,6 @@ class Building:
             (cached if came_from in ("cached", "remote") else built)[source.url] = wheel
             observer(events.Prepared(name, str(source.version or ""), came_from))
 
-        if at_last:
-            vars(self).pop("_installed", None)
-            vars(self).pop("_outer_environment", None)
         with self._steps_reported(), self.screen.shown(plain=at_last):
             try:
                 observer(events.Planned(len(sources), len(sources)))
@@ -290,20 +342,8 @@ class Building:
             except PipshimError as error:
                 if not _is_of_wheel(error):
                     raise
-                failed = _packages(error)
-                left = [
-                    name
-                    for name, source in by_name.items()
-                    if name not in failed and source.url not in {*cached, *built}
-                ]
-                note = f"Not built, since another build failed: {' '.join(left)}" if left else ""
-                return WheelBuilds(built, cached, failed, error, note)
-        return WheelBuilds(built, cached)
-
-    def load_modules(self) -> None:
-        """Import what the last builds need: once pip installs, it lets nothing be imported."""
-        for name in _NEEDED_AT_LAST:
-            import_module(name)
+                return built, cached, error
+        return built, cached, None
 
     def _wheel(self, source: Source) -> tuple[Path, events.Source]:
         """Return a source's wheel, and where it came from."""
@@ -321,15 +361,11 @@ class Building:
         file = built.wheel or pack(built.tree, self.context.workspace.fresh("wheel"))
         return file, built.origin
 
-    @property
-    def downloaded(self) -> Mapping[str, Path]:
-        return self.context.fetcher.downloaded
-
-    def is_usable(self, wheel: str) -> bool:
-        """Return whether builds here can use a wheel (by file name)."""
+    def _is_usable(self, wheel: str) -> bool:
+        """Return whether builds here can use a wheel, which may be for another platform."""
         return unsuitable_tags(wheel, self.context.target) is None
 
-    def present(self) -> dict[NormalizedName, Pin]:
+    def _present(self) -> dict[NormalizedName, Pin]:
         """Return the installed distributions, if they stay beside what is resolved."""
         return {name: _present(one) for name, one in self._installed.items()} if self.stays else {}
 

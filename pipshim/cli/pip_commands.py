@@ -132,8 +132,7 @@ class _Building(DeclaredCommand, BuildingCommand):
                     stack.enter_context(forwarded(warn, logging.WARNING, stdout=False))
 
             def staged() -> PipBuilds:
-                from pipshim._pip.hook_handlers import PipBuilds  # noqa: PLC0415 not needed without a source
-                from pipshim.cli.pip_builds import Building  # noqa: PLC0415
+                from pipshim.cli.pip_builds import Building  # noqa: PLC0415 not needed without a source
 
                 request = self._request(options)
                 for_builds = copy.copy(options)
@@ -144,10 +143,11 @@ class _Building(DeclaredCommand, BuildingCommand):
                     stays=self._stays
                     and not (options.target_dir or options.prefix_path or options.root_path),
                     adopt=self.adopt,
+                    editables=self._editables,
+                    show=show_error,
                     also=report.observer if report is not None else None,
                 )
-                stack.enter_context(building)
-                return PipBuilds(building, editables=self._editables, show=show_error)
+                return stack.enter_context(building)
 
             stack.enter_context(accepting_build_options(lines))
             status = self.run_with(staged, options, args, None if as_json else show_error)
