@@ -22,8 +22,6 @@ class Patch(NamedTuple):
         target: ``module:name`` or ``module:Class.name``, without the leading ``pip.``.
         why: what pipshim needs that pip has no option or argument for.
         parameters: those of the original, if it is a function that is defined there.
-        used_in: ``module:function``, a function of the same module, or ``module:``, that reads it
-            by its name.
         since: the first supported pip that has it so.
 
     """
@@ -31,7 +29,6 @@ class Patch(NamedTuple):
     target: str
     why: str
     parameters: str | None = None
-    used_in: str = ""
     since: str = "26.1"
 
 
@@ -45,71 +42,59 @@ PATCHES = (
         "_internal.models.link:Link.from_json",
         "notes the size of a file (PEP 700), which a lock states",
         "cls file_data page_url",
-        "_internal.index.collector:parse_links",
     ),
     Patch(
         "_vendor.urllib3.util.connection:create_connection",
         "notes connections, to shut them when the command is interrupted",
         "address timeout source_address socket_options",
-        "_vendor.urllib3.connection:HTTPConnection._new_conn",
     ),
     Patch(
         "_internal.utils.temp_dir:TempDirectory._create",
         "notes temporary folders, to remove them if a second signal ends the command",
         "self kind",
-        "TempDirectory.__init__",
     ),
     Patch(
         "_internal.resolution.resolvelib.resolver:RLResolver",
         "its rounds cost as much as what they change: half the time of 3,000 packages, and 500 MB",
-        used_in="Resolver.resolve",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._is_current_pin_satisfying",
         "remembers answers for the same pin and requirements",
         "self name criterion",
-        "Resolution.resolve",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._get_updated_criteria",
         "notes what a pin changes, without a copy of all criteria",
         "self candidate",
-        "Resolution._attempt_to_pin_criterion",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._add_to_criteria",
         "looks for candidates once for requirements of the same text",
         "self criteria requirement parent",
-        "Resolution._get_updated_criteria",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._remove_information_from_criteria",
         "leaves what does not change",
         "self criteria parents",
-        "Resolution.resolve",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._push_new_state",
         "makes the copies of states share what they have in common",
         "self",
-        "Resolution.resolve",
     ),
     Patch(
         "_vendor.resolvelib.resolvers.resolution:Resolution._get_preference",
         "remembers answers for the same requirements",
         "self name",
-        "Resolution.resolve",
     ),
     Patch(
         "_internal.resolution.resolvelib.resolver:PipReporter",
         "tells of pins and of rejected candidates; the resolver makes its reporter itself",
-        used_in="Resolver.resolve",
     ),
     Patch(
         "_vendor.packaging.markers:default_environment",
         "markers are evaluated for the target, not for the Python that runs pip",
         "",
-        "Marker.evaluate",
     ),
     Patch(
         "_internal.network.download:Downloader.__call__",
@@ -120,76 +105,48 @@ PATCHES = (
         "_internal.network.download:Downloader._process_response",
         "resumes a file that was cut (pip 26.1 resumes only what stalled); reports progress",
         "self download resp",
-        "Downloader.__call__",
     ),
     Patch(
         "_internal.utils.unpacking:current_umask",
         "is read without being set, since other threads make files meanwhile",
         "",
-        "_get_default_mode_plus_executable",
     ),
     Patch(
-        "_internal.cli.main_parser:create_main_parser",
-        "knows --project, and pipshim's version",
-        "",
-        "parse_command",
+        "_internal.cli.main_parser:create_main_parser", "knows --project, and pipshim's version", ""
     ),
-    Patch(
-        "_internal.cli.autocompletion:create_main_parser",
-        "completes --project",
-        used_in="autocomplete",
-    ),
+    Patch("_internal.cli.autocompletion:create_main_parser", "completes --project"),
     Patch(
         "_internal.utils.misc:get_prog",
         "is pipshim's name in usage, hints and completion scripts",
         "",
-        "_internal.commands.completion:CompletionCommand.run",
     ),
-    *(
-        Patch(f"_internal.cli.{module}:get_prog", "is pipshim's name in usage", used_in=used_in)
-        for module, used_in in (
-            ("base_command", "Command.__init__"),
-            ("main_parser", "create_main_parser"),
-        )
-    ),
+    Patch("_internal.cli.base_command:get_prog", "is pipshim's name in the usage of commands"),
+    Patch("_internal.cli.main_parser:get_prog", "is pipshim's name in the usage"),
     Patch(
-        "_internal.commands:commands_dict",
-        "has pipshim's commands too, and its variants of pip's",
-        used_in="create_command",
+        "_internal.commands:commands_dict", "has pipshim's commands too, and its variants of pip's"
     ),
     # While one command runs
     Patch(
         "_internal.operations.prepare:make_distribution_for_install_requirement",
         "pipshim supplies the metadata of sources",
-        used_in="_get_prepared_distribution",
     ),
-    *(
-        Patch(f"_internal.commands.{module}:build", "pipshim builds", used_in=f"{name}Command.run")
-        for module, name in (("install", "Install"), ("wheel", "Wheel"))
-    ),
+    Patch("_internal.commands.install:build", "pipshim builds the wheels"),
+    Patch("_internal.commands.wheel:build", "pipshim builds the wheels"),
     Patch(
         "_internal.operations.install.wheel:get_csv_rows_for_installed",
         "hashes files that the wheel's RECORD has no hash of",
         "old_csv_rows installed changed generated lib_dir",
-        "_install_wheel",
     ),
-    Patch(
-        "_internal.req.req_file:build_parser",
-        "has pipshim's build options",
-        "",
-        "get_line_parser",
-    ),
+    Patch("_internal.req.req_file:build_parser", "has pipshim's build options", ""),
     Patch(
         "_internal.req.req_file:handle_line",
         "notes build options; refuses them beside a requirement, where pip passes over them",
         "line options finder session",
-        "parse_requirements",
     ),
     Patch(
         "_internal.network.session:user_agent",
         "is found out in a thread, and set with the first request",
         "",
-        "PipSession.__init__",
     ),
     # Of one object
     Patch(
@@ -201,143 +158,106 @@ PATCHES = (
         "_vendor.requests.sessions:Session.send",
         "asks again for answers that break off, and follows redirects to their end",
         "self request **kwargs",
-        "Session.request",
     ),
     Patch(
         "_internal.network.session:PipSession._trusted_host_adapter",
         "answers from the cache when offline; it is mounted for hosts that are trusted later",
-        used_in="PipSession.add_trusted_host",
     ),
     Patch(
         "_internal.network.auth:MultiDomainBasicAuth.passwords",
         "is a dictionary that tells which credentials have to be masked",
-        used_in="MultiDomainBasicAuth._get_url_and_credentials",
     ),
     Patch(
         "_internal.network.auth:MultiDomainBasicAuth._prompt_for_password",
         "hides the progress display meanwhile, and asks once for several threads",
         "self netloc",
-        "MultiDomainBasicAuth.handle_401",
     ),
     Patch(
         "_internal.network.auth:MultiDomainBasicAuth._should_save_password_to_keyring",
         "hides the progress display meanwhile",
         "self",
-        "MultiDomainBasicAuth.handle_401",
     ),
     Patch(
         "_internal.network.auth:MultiDomainBasicAuth.use_keyring",
         "asks keyring although the user cannot be asked",
         "self",
-        "MultiDomainBasicAuth.handle_401",
     ),
     Patch(
         "_vendor.cachecontrol.adapter:CacheControlAdapter.build_response",
         "does not write a body to a file on its way if it is not kept",
         "self request response from_cache cacheable_methods",
-        "CacheControlAdapter.send",
     ),
     Patch(
         "_vendor.truststore._api:SSLContext._ctx",
         "reads each file of certificates once, and not for each connection",
-        used_in="SSLContext.wrap_socket",
     ),
     Patch(
         "_internal.operations.prepare:RequirementPreparer._download",
         "reports downloads, and answers what was fetched ahead",
-        used_in="RequirementPreparer._prepare_linked_requirement",
     ),
     Patch(
         "_internal.operations.prepare:RequirementPreparer._fetch_metadata_using_link_data_attr",
         "answers metadata files that were fetched ahead or kept",
         "self req",
-        "RequirementPreparer._fetch_metadata_only",
     ),
     Patch(
         "_internal.operations.prepare:RequirementPreparer.prepare_linked_requirement",
         "names a wheel whose METADATA cannot be read",
         "self req parallel_builds",
-        "_internal.resolution.resolvelib.candidates:LinkCandidate._prepare_distribution",
     ),
     Patch(
         "_internal.operations.prepare:RequirementPreparer.prepare_linked_requirements_more",
         "takes wheels that were downloaded for build environments",
         "self reqs parallel_builds",
-        "_internal.commands.wheel:WheelCommand.run",
     ),
     Patch(
         "_internal.req.req_install:InstallRequirement.install",
         "is undone if a later build fails; builds first what needs the environment itself",
-        used_in="_internal.req:install_given_reqs",
     ),
     Patch(
         "_internal.req.req_install:InstallRequirement.uninstall",
         "keeps what it removes until everything is installed",
         "self auto_confirm verbose",
-        "_internal.req:install_given_reqs",
     ),
     Patch(
         "_internal.req.req_install:InstallRequirement.supports_pyproject_editable",
         "is known to be false when pip is to say so",
-        used_in="InstallRequirement.editable_sanity_check",
     ),
     Patch(
         "_internal.index.package_finder:LinkEvaluator._uploaded_prior_to",
         "differs by index and package",
-        used_in="LinkEvaluator.evaluate_link",
     ),
     *(
-        Patch(
-            f"_internal.models.target_python:TargetPython.{name}",
-            "are those of the target; pip computes them from its own interpreter",
-            used_in=f"TargetPython.{used_in}",
-        )
-        for name, used_in in (
-            ("_valid_tags", "get_sorted_tags"),
-            ("_valid_tags_set", "get_unsorted_tags"),
-        )
+        Patch(f"_internal.models.target_python:TargetPython.{name}", "are those of the target")
+        for name in ("_valid_tags", "_valid_tags_set")
     ),
     *(
         Patch(
             f"_internal.resolution.resolvelib.candidates:_InstallRequirementBackedCandidate.{name}",
             "is asked of the metadata again, which only the backend knows at last",
-            used_in=f"_InstallRequirementBackedCandidate.{used_in}",
         )
-        for name, used_in in (
-            ("dist", "iter_dependencies"),
-            ("_name", "project_name"),
-            ("_version", "version"),
-        )
+        for name in ("dist", "_name", "_version")
     ),
-    Patch(
-        "_internal.network.download:_FileDownload.write_chunk",
-        "reports progress",
-        "self data",
-        "Downloader._process_response",
-    ),
+    Patch("_internal.network.download:_FileDownload.write_chunk", "reports progress", "self data"),
     Patch(
         "_internal.cli.base_command:Command.parser",
         "is a ProjectParser, made by pip as its own class",
-        used_in="Command.parse_args",
     ),
     # Private methods that subclasses override
     Patch(
         "_internal.index.package_finder:PackageFinder._log_skipped_link",
         "notes why files may not be used, to explain conflicts",
         "self link result detail",
-        "PackageFinder.get_install_candidate",
     ),
     Patch(
         "_internal.cli.req_command:RequirementCommand._build_package_finder",
         "looks packages up in the indexes that a project names for them",
         "self options session target_python ignore_requires_python",
-        "_internal.commands.install:InstallCommand.run",
     ),
     Patch(
         "_internal.cli.base_command:Command._run_wrapper",
         "shows errors of pipshim in its own way",
         "self level_number options args",
-        "Command._main",
     ),
 )
 """All of them; a name that is not here cannot be replaced."""
