@@ -1,19 +1,33 @@
-"""pip's option parser, and the settings that it reads from variables and files."""
+"""pip's option parser, the settings that it reads from variables and files, and preferences."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pip._internal.cli.parser import ConfigOptionParser
 from pip._internal.configuration import Configuration, get_configuration_files
+from pip._internal.models.format_control import FormatControl
+from pip._internal.models.release_control import ReleaseControl
 from pip._vendor import platformdirs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from pipshim.model import cutoff
+from pipshim.model.selection_preferences import LISTS
 
-__all__ = ["ConfigOptionParser", "configuration_files", "configuration_folder", "says"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from optparse import Values
+
+__all__ = [
+    "SWITCHES",
+    "ConfigOptionParser",
+    "apply_preferences",
+    "configuration_files",
+    "configuration_folder",
+    "says",
+]
 
 
 def configuration_files() -> list[str]:
@@ -57,3 +71,29 @@ class _Part(Configuration):
 
     def items(self) -> Iterable[tuple[str, Any]]:
         return self._part.items()
+
+
+# Preferences
+
+SWITCHES = {
+    "prefer-binary": "prefer_binary",
+    "no-deps": "ignore_dependencies",
+    "only-deps": "only_dependencies",
+    "ignore-requires-python": "ignore_requires_python",
+    "require-hashes": "require_hashes",
+}
+"""By the name of an option, where pip's parser stores it."""
+
+
+def apply_preferences(values: Mapping[str, Any], options: Values) -> None:
+    """Set pip's options to preferences."""
+    lists = {name: set(values.get(name, ())) for name in LISTS}
+    options.format_control = FormatControl(lists["no-binary"], lists["only-binary"])
+    options.release_control = ReleaseControl(lists["all-releases"], lists["only-final"])
+    for name, dest in SWITCHES.items():
+        if values.get(name):
+            setattr(options, dest, True)
+    text = values.get("uploaded-prior-to")
+    options.uploaded_prior_to = (
+        cutoff.moment(text, now=datetime.now(timezone.utc)) if text is not None else None
+    )

@@ -26,13 +26,13 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import Tag, parse_tag
 
-from pipshim._pip import adapters, credentials, interrupts, patches
+from pipshim._pip import adapters, interrupts, patches
 from pipshim._pip.downloads import ObservedDownloader, retry_broken_answers
 from pipshim._pip.index import Finder
 from pipshim._pip.metadata import cached_as
 from pipshim._pip.requirements import ParsedRequirement, Root, accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
-from pipshim._pip.session_warmup import Agent
+from pipshim._pip.session_start import Agent, let_keyring_answer, mask_credentials
 from pipshim._pip.shared_fetches import Collector, SharedFetches
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.masking import Mask
@@ -133,8 +133,8 @@ class Pip:
             agent = getattr(self.command, "agent", None) or Agent()
             session = agent.session(partial(self.command.get_default_session, self.options))
             if getattr(self.options, "keyring_may_answer", False):
-                credentials.let_keyring_answer(session)
-            credentials.learn(session, self._mask)
+                let_keyring_answer(session)
+            mask_credentials(session, self._mask)
             learn_indexes(session, self._routes_for(self.target.markers), self._mask)
             if getattr(self.options, "offline", False):
                 adapters.restrict_to_cache(session)
@@ -333,7 +333,7 @@ class Pip:
         if self._session is not None:
             self._session.close()  # it opens new connections when they are needed
             if self._session.auth.prompting:  # several would ask at once, and read each other's
-                credentials.let_keyring_answer(self._session)
+                let_keyring_answer(self._session)
                 self._session.auth.prompting = False
         self.fetched.folder = self.temporary_directory("archive")
 
@@ -353,7 +353,7 @@ def session_without_cache(options: Values, mask: Mask) -> PipSession:
     options.cache_dir = None
     session = SessionCommandMixin()._build_session(options, retries=0)  # noqa: SLF001
     session.auth.prompting = False
-    credentials.learn(session, mask)
+    mask_credentials(session, mask)
     interrupts.track_connections()
     return session
 

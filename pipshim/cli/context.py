@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pipshim._pip import selection_options
+from pipshim._pip.configuration import apply_preferences
 from pipshim._pip.session import Pip
 from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
@@ -351,7 +351,7 @@ class Context:
             old.options if old is not None else {},
             keeps=self._keeps,
         )
-        selection_options.apply(found.values, self.command.options)
+        apply_preferences(found.values, self.command.options)
         return found
 
     @cached_property

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from optparse import Values
     from typing import TypeAlias
 
-    from pipshim._pip.session_warmup import Agent
+    from pipshim._pip.session_start import Agent
     from pipshim.cli.project_parser import ProjectParser
     from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.option_parsing import Option

@@ -11,8 +11,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipshim._pip.configuration import says
-from pipshim._pip.selection_options import SWITCHES
+from pipshim._pip.configuration import SWITCHES, says
 from pipshim.model import cutoff
 from pipshim.model.selection_preferences import LISTS, GivenPreferences
 
