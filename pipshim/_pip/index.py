@@ -38,6 +38,7 @@ from pipshim.model.artifacts import name_and_version, sha256_of
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.fetch_errors import NOT_CACHED
 from pipshim.model.index_files import Listing, LockedFiles, Newest, PageCut, TargetFilter
+from pipshim.model.index_routes import IndexRoutes
 from pipshim.model.version_order import Order
 
 if TYPE_CHECKING:
@@ -103,16 +104,17 @@ class Finder(PackageFinder):
         """The order of this thread's resolve."""
         return _order.get() or Order()
 
+    @property
+    def _routes(self) -> IndexRoutes:
+        collector = self._link_collector
+        given = collector.routes if isinstance(collector, RoutedCollector) else None
+        return given or IndexRoutes()
+
     def only_index(self, name: NormalizedName) -> OnlyIndex | None:
-        index = self._route(name)
+        index = self._routes.packages.get(name)
         if index is None:
             return None
         return OnlyIndex(index.name, partial(names_in, self._link_collector, index))
-
-    def _route(self, name: NormalizedName) -> Index | None:
-        collector = self._link_collector
-        routes = collector.routes if isinstance(collector, RoutedCollector) else None
-        return routes.packages.get(name) if routes is not None else None
 
     def cutoff(self, name: NormalizedName) -> str | None:
         urls = [*self._pages(name), *scope_of(self.search_scope, name).find_links]
@@ -122,9 +124,7 @@ class Finder(PackageFinder):
 
     def _upload_limit(self, name: NormalizedName, url: str) -> datetime | None:
         """Return the moment before which a package's files on an index have to be uploaded."""
-        collector = self._link_collector
-        routes = collector.routes if isinstance(collector, RoutedCollector) else None
-        limit = routes.limit(name, url) if routes is not None else None
+        limit = self._routes.limit(name, url)
         if limit is None:
             return self.uploaded_prior_to
         return cutoff.moment(limit, now=self._started) if limit is not False else None
@@ -158,7 +158,8 @@ class Finder(PackageFinder):
     def find_all_candidates(self, project_name: str) -> list[InstallationCandidate]:
         """Find candidates as pip does, and note the unreadable pages that pip passes over."""
         name = canonicalize_name(project_name)
-        self._fetch_all_pages(name)
+        if self.ahead is not None:  # offline, nothing is kept in memory
+            self.fetch_pages(name, before_reading=True)
         with self._alone, passed_over() as pages:
             found = super().find_all_candidates(project_name)
             unread = self._unread.setdefault(name, {})
@@ -172,34 +173,29 @@ class Finder(PackageFinder):
             self.ahead.begin()  # not where an index fails: its error, or its question, comes once
         return found
 
-    def fetch_pages(self, name: NormalizedName) -> bool:
+    def fetch_pages(self, name: NormalizedName, *, before_reading: bool = False) -> bool:
         """Fetch a package's pages without holding the lock.
 
         Only indexes on a network that pip has asked before are asked: their credentials are known.
+
+        Args:
+            before_reading: ask all that are encrypted; pip does not ask what is not trusted either.
 
         Returns:
             whether there is such an index.
 
         """
-        for index, page in self._pages(name).items():
-            if index in self._asked and not self.kept.has(name):
-                self._link_collector.fetch_response(Link(page), name)
+        if not self.kept.has(name) and not (before_reading and name in self._fetched):
+            with passed_over():  # whoever reads them will say it
+                for index, page in self._pages(name).items():
+                    if index in self._asked or (before_reading and page.startswith("https://")):
+                        self._link_collector.fetch_response(Link(page), name)
+            self._fetched |= {name} if before_reading else set()
         return bool(self._asked)
-
-    def _fetch_all_pages(self, name: NormalizedName) -> None:
-        """Fetch a package's pages before they are read under the lock."""
-        if self.ahead is None or self.kept.has(name) or name in self._fetched:
-            return  # offline, nothing is kept in memory
-        with passed_over():  # whoever reads them will say it
-            for index, page in self._pages(name).items():
-                # pip does not ask what is neither encrypted nor trusted.
-                if page.startswith("https://") or index in self._asked:
-                    self._link_collector.fetch_response(Link(page), name)
-        self._fetched.add(name)
 
     def route_of(self, name: NormalizedName) -> str | None:
         """Return the one index that a package comes from; None: from all that are searched."""
-        index = self._route(name)
+        index = self._routes.packages.get(name)
         return None if index is None else index.url
 
     def _pages(self, name: NormalizedName) -> dict[str, str]:
@@ -393,7 +389,8 @@ class Finder(PackageFinder):
             if known is not None:
                 return known
             self._look_up(name)
-        self._fetch_all_pages(name)
+        if self.ahead is not None:  # offline, nothing is kept in memory
+            self.fetch_pages(name, before_reading=True)
         results: dict[Hashable, BestCandidateResult] = self.order.results
         control = self.release_control
         prereleases = control.allows_prereleases(cast("Any", name)) if control is not None else None

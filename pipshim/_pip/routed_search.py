@@ -20,8 +20,6 @@ from pipshim.model.artifacts import name_and_version
 from pipshim.model.index_routes import IndexRoutes, Locations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from packaging.utils import NormalizedName
     from pip._internal.index.collector import CollectedSources
     from pip._internal.index.sources import CandidatesFromPage
@@ -134,24 +132,18 @@ _MOST_BYTES = 2_000_000
 
 def names_in(collector: LinkCollector, index: Index) -> tuple[NormalizedName, ...] | None:
     """Return the names, sorted; None if they cannot be read, or are megabytes."""
-    link = Link(index.url)
-    if index.format == "simple":
-        folders = (
-            [one.name for one in _entries(link)] if link.is_file else _of_root(collector, link)
-        )
-        return None if folders is None else tuple(sorted(map(canonicalize_name, folders)))
-    if link.is_existing_dir():
-        files = [one.name for one in _entries(link)]
+    link, is_simple = Link(index.url), index.format == "simple"
+    if link.is_file and (is_simple or link.is_existing_dir()):
+        folder = Path(link.file_path)
+        entries: list[str] | None = [one.name for one in folder.glob("*")]
+    elif is_simple:
+        entries = _of_root(collector, link)
     else:
         page = collector.fetch_response(link)
-        files = [one.filename for one in parse_links(page)] if page is not None else []
-    names = {parsed[0] for parsed in map(name_and_version, files) if parsed is not None}
-    return tuple(sorted(names))
-
-
-def _entries(link: Link) -> Iterable[Path]:
-    folder = Path(link.file_path)
-    return folder.iterdir() if folder.is_dir() else ()
+        entries = [one.filename for one in parse_links(page)] if page is not None else []
+    if entries is None or is_simple:
+        return None if entries is None else tuple(sorted(map(canonicalize_name, entries)))
+    return tuple(sorted({parsed[0] for parsed in map(name_and_version, entries) if parsed}))
 
 
 def _of_root(collector: LinkCollector, link: Link) -> list[str] | None:

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from copy import copy
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pip._internal.cli.index_command import SessionCommandMixin
 from pip._internal.cli.req_command import parse_constraint_files
@@ -61,11 +61,8 @@ class Pip:
     """What a command of pipshim needs of pip.
 
     Args:
-        command: the pip command object that parsed the command line.
-        options: what it parsed (index, selection and general options of pip's).
-        target: the Python to resolve and download for.
+        command: the object of pip's that parsed the command line, into `options`.
         mask: learns the credentials that pip uses.
-        observer: receives the events of downloads.
         beside: the same for another target; session, index pages and metadata files are shared.
         cache: pipshim's; None to cache nothing.
         routes_for: returns the indexes for a target's markers.
@@ -318,10 +315,6 @@ class Pip:
         """Make a folder that pip removes at the end of the command."""
         return Path(TempDirectory(kind=kind, globally_managed=True).path).resolve()
 
-    def before_fork(self) -> None:
-        """End the threads of prefetching: a fork has only the thread that forks."""
-        self.ahead.rest()
-
     def in_fork(self, temporary: Path) -> None:
         """Continue in a fork, with its own connections and temporary files.
 
@@ -340,7 +333,7 @@ class Pip:
     @contextmanager
     def markers(self) -> Iterator[None]:
         """Let pip evaluate markers for the target, not for the Python that runs pip."""
-        token = _environment.set(dict(self.target.markers))
+        token = _environment.set(lambda: cast("Any", dict(self.target.markers)))
         try:
             yield
         finally:
@@ -358,19 +351,8 @@ def session_without_cache(options: Values, mask: Mask) -> PipSession:
     return session
 
 
-_environment: ContextVar[dict[str, str] | None] = ContextVar("environment", default=None)
-_host_environment = vendored_markers.default_environment
-
-
-def _target_environment() -> vendored_markers.Environment:
-    """Return the values of markers in this thread."""
-    environment = _environment.get()
-    if environment is None:
-        return _host_environment()
-    return cast("vendored_markers.Environment", dict(environment))
-
-
-patches.replace(vendored_markers, default_environment=_target_environment)
+_environment = ContextVar("environment", default=vendored_markers.default_environment)
+patches.replace(vendored_markers, default_environment=lambda: _environment.get()())
 
 
 def _target_python(target: TargetPython) -> PipTargetPython:

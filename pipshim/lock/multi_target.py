@@ -228,7 +228,7 @@ class _MultiTargetLock:
         for case in self.order:
             self._problem(case)
         for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
-            pip.before_fork()
+            pip.ahead.rest()  # a fork has only the thread that forks
 
     def _settle_in_fork(self, origin: ParentProcess) -> None:
         context = self.making.context
