@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from pip._internal.utils.hashes import Hashes
 
     from pipshim.base.prefetch import Prefetch
-    from pipshim.model.package_sources import Index
 
 _logger = logging.getLogger(package_finder.__name__)
 
@@ -190,7 +189,8 @@ class Finder(PackageFinder):
                 for index, page in self._pages(name).items():
                     if index in self._asked or (before_reading and page.startswith("https://")):
                         self._link_collector.fetch_response(Link(page), name)
-            self._fetched |= {name} if before_reading else set()
+            if before_reading:
+                self._fetched.add(name)
         return bool(self._asked)
 
     def route_of(self, name: NormalizedName) -> str | None:

@@ -352,7 +352,10 @@ def session_without_cache(options: Values, mask: Mask) -> PipSession:
 
 
 _environment = ContextVar("environment", default=vendored_markers.default_environment)
-patches.replace(vendored_markers, default_environment=lambda: _environment.get()())
+patches.replace(
+    vendored_markers,
+    default_environment=lambda: _environment.get()(),  # noqa: PLW0108 asked in each thread
+)
 
 
 def _target_python(target: TargetPython) -> PipTargetPython:

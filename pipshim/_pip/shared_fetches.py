@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
+from dataclasses import field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -17,16 +17,16 @@ from pipshim._pip.links import secure_hashes, size_of
 from pipshim._pip.logs import passed_over, repeat
 from pipshim._pip.metadata import cached_as, contained
 from pipshim._pip.routed_search import RoutedCollector
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pip._internal.index.collector import IndexContent
     from pip._internal.models.link import Link
 
     from pipshim._pip.downloads import ObservedDownloader
-    from pipshim.base.prefetch import PackageLookup
     from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
 _LITTLE = 1 << 24
@@ -43,47 +43,38 @@ class Page(NamedTuple):
     passed_over: Mapping[str, str | None]
 
 
+def _results() -> SharedResults[Any]:
+    return SharedResults(keep_errors=True)
+
+
+@dataclass
 class SharedFetches:
     """What was fetched, for all targets of a command.
 
-    Args:
-        collector: fetches pages.
+    Attributes:
         files: the cached metadata files.
-        downloader: fetches sdists and wheels.
-        folder: where it puts them.
+        folder: where archives are put.
         outlines: knows the sdists that need not be fetched in advance.
         spared: gets the URLs of files that pip's cache need not keep.
         is_lazy: pip reads METADATA from parts of wheels (``fast-deps``).
-
-    Attributes:
-        files, folder: likewise.
         followed: the headers of files for any target, by index and lookup.
 
     """
 
-    def __init__(
-        self,
-        collector: LinkCollector,
-        files: MetadataCache,
-        downloader: ObservedDownloader,
-        folder: Path,
-        outlines: StaticFiles,
-        spared: set[str],
-        *,
-        is_lazy: bool = False,
-    ) -> None:
-        self.files = files
-        self.folder = folder
-        self._collector = collector
-        self._downloader = downloader
-        self._outlines = outlines
-        self._spared = spared
-        self._is_lazy = is_lazy
-        self.followed: dict[tuple[str | None, PackageLookup], bytes] = {}
-        self._numbers = count()
-        self._pages: SharedResults[Page] = SharedResults(keep_errors=True)
-        self._metadata: SharedResults[bytes | None] = SharedResults(keep_errors=True)
-        self._archives: SharedResults[tuple[str, str]] = SharedResults(keep_errors=True)
+    collector: LinkCollector
+    files: MetadataCache
+    downloader: ObservedDownloader
+    folder: Path
+    outlines: StaticFiles
+    spared: set[str]
+    is_lazy: bool = False
+    followed: dict[tuple[str | None, PackageLookup], bytes] = field(
+        default_factory=dict, init=False
+    )
+    _numbers: Iterator[int] = field(default_factory=count, init=False)
+    _pages: SharedResults[Page] = field(default_factory=_results, init=False)
+    _metadata: SharedResults[bytes | None] = field(default_factory=_results, init=False)
+    _archives: SharedResults[tuple[str, str]] = field(default_factory=_results, init=False)
 
     def page(self, location: Link, *package: str) -> IndexContent | None:
         """Return a page, of a named package on an index; None if it cannot be read."""
@@ -115,7 +106,7 @@ class SharedFetches:
             return None
         if link.is_wheel:
             return self.metadata(link) if self._costs_little(link) else None
-        if not self._outlines.has(secure_hashes(link).get("sha256")):
+        if not self.outlines.has(secure_hashes(link).get("sha256")):
             self.archive(link)
         return None
 
@@ -140,7 +131,7 @@ class SharedFetches:
         if link is not None:
             return self._offered(wheel, link)
         contents = self.files.find(cached_as(wheel))
-        if contents is not None or self._is_lazy or not wheel.has_hash or wheel.is_file:
+        if contents is not None or self.is_lazy or not wheel.has_hash or wheel.is_file:
             return contents
         path = Path(self.archive(wheel)[0])
         try:
@@ -164,8 +155,8 @@ class SharedFetches:
         if contents is not None:
             return contents
         if self.files.is_used and sha256 is not None:
-            self._spared.add(link.url_without_fragment)
-        response = self._collector.session.get(link.url_without_fragment, headers=HEADERS)
+            self.spared.add(link.url_without_fragment)
+        response = self.collector.session.get(link.url_without_fragment, headers=HEADERS)
         raise_for_status(response)
         hashes = link.as_hashes()
         if hashes:
@@ -176,13 +167,13 @@ class SharedFetches:
 
     def _page(self, location: Link, *package: str) -> Page:
         with passed_over() as pages:
-            content = self._collector.fetch_response(location, *package[:_NAMES])
+            content = self.collector.fetch_response(location, *package[:_NAMES])
         return Page(content, pages)
 
     def _archive(self, link: Link) -> tuple[str, str]:
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
-        return self._downloader(link, str(folder))
+        return self.downloader(link, str(folder))
 
 
 class Collector(RoutedCollector):

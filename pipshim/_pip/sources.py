@@ -31,6 +31,7 @@ from pipshim._pip.links import secure_hashes
 from pipshim._pip.metadata import prepared
 from pipshim.base import toml_files
 from pipshim.base.errors import ProjectError
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model import artifacts, fetch_errors
@@ -174,34 +175,23 @@ class Sources:
         return self._sources.peek(self._places.get(link.url, link.url))
 
 
+@dataclass
 class Preparer:
     """pip's preparer, which asks the caller for the metadata of sources.
 
-    Args:
-        inner: pip's preparer.
-        sources: fetches and unpacks them.
-        metadata_of: returns their metadata.
+    Attributes:
         direct: the names of direct requirements; those of folders that the user named are added.
-        overrides: what replaces requirements.
 
     """
 
-    def __init__(
-        self,
-        inner: RequirementPreparer,
-        sources: Sources,
-        metadata_of: Callable[[Source], bytes],
-        direct: set[NormalizedName],
-        overrides: Overrides,
-    ) -> None:
-        self._inner = inner
-        self._sources = sources
-        self._metadata_of = metadata_of
-        self._direct = direct
-        self._overrides = overrides
+    inner: RequirementPreparer
+    sources: Sources
+    metadata_of: Callable[[Source], bytes]
+    direct: set[NormalizedName]
+    overrides: Overrides
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
     def prepare_linked_requirement(
         self, req: InstallRequirement, parallel_builds: bool = False
@@ -210,30 +200,30 @@ class Preparer:
         if req.link.is_wheel:
             if req.link.is_existing_dir():
                 raise fetch_errors.folder_not_wheel(req.link.file_path)
-            prepare = self._inner.prepare_linked_requirement
+            prepare = self.inner.prepare_linked_requirement
             return self._overridden(prepared(prepare, req, parallel_builds))
-        self._inner._log_preparing_link(req)  # noqa: SLF001
+        self.inner._log_preparing_link(req)  # noqa: SLF001
         return self._distribution(req)
 
     def prepare_editable_requirement(self, req: InstallRequirement) -> BaseDistribution:
         return self._distribution(req)
 
     def _distribution(self, req: InstallRequirement) -> BaseDistribution:
-        source = self._sources.get(self._inner, req)
+        source = self.sources.get(self.inner, req)
         assert req.link is not None
         if req.download_info is None:
             if req.editable:
                 req.download_info = direct_url_for_editable(str(source.outline))
             else:
                 req.download_info = direct_url_from_link(req.link, str(source.outline))
-        text = self._metadata_of(source)
+        text = self.metadata_of(source)
         distribution = self._overridden(distribution_of(text, req.link, source))
         req.set_dist(distribution)
         if req.req is None:  # a path or URL: who it is shows only now (pip's prepare_metadata)
             req.req = get_requirement(f"{distribution.raw_name}=={distribution.version}")
         if req.user_supplied and req.link.is_existing_dir():
             extras = [canonicalize_name(extra) for extra in req.extras]
-            self._direct |= {
+            self.direct |= {
                 canonicalize_name(one.name) for one in distribution.iter_dependencies(extras)
             }
         return distribution
@@ -241,10 +231,10 @@ class Preparer:
     def _overridden(self, distribution: BaseDistribution) -> BaseDistribution:
         """Replace requirements in the METADATA that pip has parsed."""
         metadata = distribution.metadata
-        requires = metadata.get_all("Requires-Dist", []) if self._overrides else []
+        requires = metadata.get_all("Requires-Dist", []) if self.overrides else []
         if requires:
             del metadata["Requires-Dist"]
-            for text in self._overrides.applied(str(one).strip() for one in requires):
+            for text in self.overrides.applied(str(one).strip() for one in requires):
                 metadata["Requires-Dist"] = text
         return distribution
 
