@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pip._internal.models.link import Link
 
     from pipshim._pip.downloads import ObservedDownloader
+    from pipshim.base.prefetch import PackageLookup
     from pipshim.project.metadata_files import MetadataCache, StaticFiles
 
 _LITTLE = 1 << 24
