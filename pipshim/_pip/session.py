@@ -10,6 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
+from dataclasses import field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +36,7 @@ from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_start import Agent, let_keyring_answer, mask_credentials
 from pipshim._pip.shared_fetches import Collector, SharedFetches
 from pipshim.base.cache_folders import METADATA
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
 from pipshim.base.prefetch import Prefetch
 from pipshim.model import events
@@ -57,50 +59,34 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import TargetPython
 
 
+@dataclass(eq=False)
 class Pip:
     """What a command of pipshim needs of pip.
 
-    Args:
+    Attributes:
         command: the object of pip's that parsed the command line, into `options`.
         mask: learns the credentials that pip uses.
         beside: the same for another target; session, index pages and metadata files are shared.
         cache: pipshim's; None to cache nothing.
         routes_for: returns the indexes for a target's markers.
-
-    Attributes:
         editable_folders: folders installed as editables, whoever requires them.
         lines: build options of the requirements files read so far.
-        spared: the URLs that pip's cache does not keep, since pipshim does.
 
     """
 
-    def __init__(
-        self,
-        command: RequirementCommand,
-        options: Values,
-        target: TargetPython,
-        mask: Mask | None = None,
-        *,
-        observer: Observer = events.ignore,
-        beside: Pip | None = None,
-        cache: Path | None = None,
-        routes_for: Callable[[Mapping[str, str]], IndexRoutes] = lambda _: IndexRoutes(),
-    ) -> None:
-        self.command = command
-        self.options = options
-        self.target = target
-        self._mask = mask or Mask()
-        self._observer = observer
-        self.editable_folders: set[Path] = set()
-        self.lines = BuildLines()
-        self._given: dict[tuple[str, ...], tuple[list[Root], list[ParsedRequirement]]] = {}
-        self.cache = cache
-        self._finder: Finder | None = None
-        self._session: PipSession | None = None
-        self._beside = beside
-        self._routes_for = routes_for
-        # The cache that spares them is the session's.
-        self.spared: set[str] = beside.spared if beside is not None else set()
+    command: RequirementCommand
+    options: Values
+    target: TargetPython
+    mask: Mask = field(default_factory=Mask)
+    observer: Observer = events.ignore
+    beside: Pip | None = None
+    cache: Path | None = None
+    routes_for: Callable[[Mapping[str, str]], IndexRoutes] = lambda _: IndexRoutes()
+    editable_folders: set[Path] = field(default_factory=set, init=False)
+    lines: BuildLines = field(default_factory=BuildLines, init=False)
+    _given: dict[tuple[str, ...], tuple[list[Root], list[ParsedRequirement]]] = field(
+        default_factory=dict, init=False
+    )
 
     def for_target(
         self,
@@ -108,80 +94,68 @@ class Pip:
         routes_for: Callable[[Mapping[str, str]], IndexRoutes] | None = None,
     ) -> Pip:
         """Return the same for another target, and with packages from other indexes."""
-        made = Pip(
-            self.command,
-            self.options,
-            target,
-            self._mask,
-            observer=self._observer,
-            beside=self,
-            cache=self.cache,
-            routes_for=routes_for or self._routes_for,
-        )
+        made = replace(self, target=target, beside=self, routes_for=routes_for or self.routes_for)
         made.lines.config_settings = self.lines.config_settings
         return made
 
-    @property
+    @cached_property
+    def spared(self) -> set[str]:
+        """The URLs that pip's cache does not keep, since pipshim does; the session's cache."""
+        return self.beside.spared if self.beside is not None else set()
+
+    @cached_property
     def session(self) -> PipSession:
         """The one session of this command (``pip._internal.network.session``)."""
-        if self._session is None and self._beside is not None:
-            self._session = self._beside.session
-        elif self._session is None:
-            agent = getattr(self.command, "agent", None) or Agent()
-            session = agent.session(partial(self.command.get_default_session, self.options))
-            if getattr(self.options, "keyring_may_answer", False):
-                let_keyring_answer(session)
-            mask_credentials(session, self._mask)
-            learn_indexes(session, self._routes_for(self.target.markers), self._mask)
-            if getattr(self.options, "offline", False):
-                adapters.restrict_to_cache(session)
-            adapters.spare_cache(session, self.spared)
-            adapters.read_certificates_once(session)
-            interrupts.track_connections()
-            adapters.keep_connections(session)
-            retry_broken_answers(session)
-            self._session = session
-        return self._session
+        if self.beside is not None:
+            return self.beside.session
+        agent = getattr(self.command, "agent", None) or Agent()
+        session = agent.session(partial(self.command.get_default_session, self.options))
+        if getattr(self.options, "keyring_may_answer", False):
+            let_keyring_answer(session)
+        mask_credentials(session, self.mask)
+        learn_indexes(session, self.routes_for(self.target.markers), self.mask)
+        if getattr(self.options, "offline", False):
+            adapters.restrict_to_cache(session)
+        adapters.spare_cache(session, self.spared)
+        adapters.read_certificates_once(session)
+        interrupts.track_connections()
+        adapters.keep_connections(session)
+        retry_broken_answers(session)
+        return session
 
     @property
     def downloader(self) -> ObservedDownloader:
         """A new downloader, for any number of files."""
-        return ObservedDownloader(self.session, self._observer)
+        return ObservedDownloader(self.session, self.observer)
 
     @property
     def ahead_downloader(self) -> ObservedDownloader:
         """A new downloader that uses prefetched files."""
-        return ObservedDownloader(self.session, self._observer, self.fetched.archive)
+        return ObservedDownloader(self.session, self.observer, self.fetched.archive)
 
-    @property
+    @cached_property
     def finder(self) -> Finder:
         """The one finder of this command, for files that suit the target."""
-        if self._finder is None:
-            options = self.options
-            plain = self._plain_collector
-            collector = Collector(session=plain.session, search_scope=plain.search_scope)
-            self._finder = cast(
-                "Finder",
-                Finder.create(
-                    link_collector=collector,
-                    selection_prefs=SelectionPreferences(
-                        allow_yanked=True,
-                        format_control=options.format_control,
-                        release_control=options.release_control,
-                        prefer_binary=options.prefer_binary,
-                        ignore_requires_python=bool(
-                            getattr(options, "ignore_requires_python", None)
-                        ),
-                    ),
-                    target_python=_target_python(self.target),
-                    uploaded_prior_to=options.uploaded_prior_to,
-                ),
-            )
-            follow_routes(collector, self._routes_for(self.target.markers), self._mask)
-            if not getattr(options, "offline", False):
-                collector.fetched, self._finder.ahead = self.fetched, self.ahead
-                self.ahead.finder = self._finder
-        return self._finder
+        options, plain = self.options, self._plain_collector
+        collector = Collector(session=plain.session, search_scope=plain.search_scope)
+        made = Finder.create(
+            link_collector=collector,
+            selection_prefs=SelectionPreferences(
+                allow_yanked=True,
+                format_control=options.format_control,
+                release_control=options.release_control,
+                prefer_binary=options.prefer_binary,
+                ignore_requires_python=bool(getattr(options, "ignore_requires_python", None)),
+            ),
+            target_python=_target_python(self.target),
+            uploaded_prior_to=options.uploaded_prior_to,
+        )
+        assert isinstance(made, Finder)
+        follow_routes(collector, self.routes_for(self.target.markers), self.mask)
+        if not getattr(options, "offline", False):
+            collector.fetched, made.ahead = self.fetched, self.ahead
+            self.ahead.finder = made
+        return made
 
     @cached_property
     def ahead(self) -> Prefetch:
@@ -191,8 +165,8 @@ class Pip:
     @cached_property
     def fetched(self) -> SharedFetches:
         """The index pages and metadata files that were fetched."""
-        if self._beside is not None:
-            return self._beside.fetched
+        if self.beside is not None:
+            return self.beside.fetched
         kept = self.cache / METADATA if self.cache is not None else None
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
@@ -209,7 +183,7 @@ class Pip:
 
     def archived(self, url: str) -> Path | None:
         """Return an archive that was fetched for its metadata; None if it was not."""
-        beside = self._beside if self._beside is not None else self
+        beside = self.beside if self.beside is not None else self
         fetched: SharedFetches | None = vars(beside).get("fetched")
         return fetched.archived(Link(url)) if fetched is not None else None
 
@@ -323,11 +297,12 @@ class Pip:
 
         """
         tempfile.tempdir = str(temporary)
-        if self._session is not None:
-            self._session.close()  # it opens new connections when they are needed
-            if self._session.auth.prompting:  # several would ask at once, and read each other's
-                let_keyring_answer(self._session)
-                self._session.auth.prompting = False
+        session: PipSession | None = vars(self).get("session")
+        if session is not None:
+            session.close()  # it opens new connections when they are needed
+            if session.auth.prompting:  # several would ask at once, and read each other's
+                let_keyring_answer(session)
+                session.auth.prompting = False
         self.fetched.folder = self.temporary_directory("archive")
 
     @contextmanager
