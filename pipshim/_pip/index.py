@@ -116,7 +116,7 @@ class Finder(PackageFinder):
         return OnlyIndex(index.name, partial(names_in, self._link_collector, index))
 
     def cutoff(self, name: NormalizedName) -> str | None:
-        urls = [*self._pages(name), *scope_of(self.search_scope, name).find_links]
+        urls = [*self._pages(name), *scope_of(self._link_collector, name).find_links]
         moments = [self._upload_limit(name, url) for url in urls]
         moment = next((one for one in moments if one is not None), None)
         return moment.isoformat() if moment is not None else None
@@ -200,7 +200,7 @@ class Finder(PackageFinder):
 
     def _pages(self, name: NormalizedName) -> dict[str, str]:
         """Return the page of a package on each of its indexes."""
-        scope = scope_of(self.search_scope, name)
+        scope = scope_of(self._link_collector, name)
         return dict(zip(scope.index_urls, scope.get_index_urls_locations(name), strict=True))
 
     def process_project_url(

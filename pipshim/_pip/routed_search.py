@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from pipshim.model.artifacts import name_and_version
 from pipshim.model.index_routes import IndexRoutes, Locations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packaging.utils import NormalizedName
     from pip._internal.index.collector import CollectedSources
     from pip._internal.index.sources import CandidatesFromPage
@@ -27,36 +30,6 @@ if TYPE_CHECKING:
 
     from pipshim.base.masking import Mask
     from pipshim.model.package_sources import Index
-
-
-class RoutedScope(SearchScope):
-    """A search scope for all packages; `of` returns that of one.
-
-    Attributes:
-        given: pip's own options.
-        routes: where each package is looked up.
-
-    """
-
-    given: SearchScope
-    routes: IndexRoutes
-
-    @classmethod
-    def over(cls, given: SearchScope, routes: IndexRoutes) -> RoutedScope:
-        """Return a scope that follows routes, and `given` for all else."""
-        shared = routes.shared(_locations(given))
-        made = cls(list(shared.find_links), list(shared.index_urls), given.no_index)
-        object.__setattr__(made, "given", given)  # pip's class is frozen
-        object.__setattr__(made, "routes", routes)
-        return made
-
-    def of(self, project_name: str) -> SearchScope:
-        name = canonicalize_name(project_name)
-        found = self.routes.locations(name, _locations(self.given))
-        return SearchScope(list(found.find_links), list(found.index_urls), self.given.no_index)
-
-    def get_index_urls_locations(self, project_name: str) -> list[str]:
-        return self.of(project_name).get_index_urls_locations(project_name)
 
 
 class RoutedCollector(LinkCollector):
@@ -68,28 +41,36 @@ class RoutedCollector(LinkCollector):
     """
 
     routes: IndexRoutes | None = None
-    _scope: SearchScope
+    _given: SearchScope
 
     @property
     def search_scope(self) -> SearchScope:
-        """Where files are looked for; requirements files add to it."""
-        return self._scope
+        """Where packages without an index of their own are looked for."""
+        return self._given if self.routes is None else self._scope(self.routes.shared)
 
     @search_scope.setter
     def search_scope(self, scope: SearchScope) -> None:
-        given = scope.given if isinstance(scope, RoutedScope) else scope
-        self._scope = given if self.routes is None else RoutedScope.over(given, self.routes)
+        """Set pip's own options; requirements files add to them."""
+        self._given = scope
+
+    def scope_of(self, project_name: str) -> SearchScope:
+        """Return where a package is looked for."""
+        if self.routes is None:
+            return self._given
+        return self._scope(partial(self.routes.locations, canonicalize_name(project_name)))
+
+    def _scope(self, locations: Callable[[Locations], Locations]) -> SearchScope:
+        given = self._given
+        found = locations(Locations(tuple(given.index_urls), tuple(given.find_links)))
+        return SearchScope(list(found.find_links), list(found.index_urls), given.no_index)
 
     def collect_sources(
         self, project_name: str, candidates_from_page: CandidatesFromPage
     ) -> CollectedSources:
         """Collect where a package is looked up."""
-        if self.routes is None:
-            return super().collect_sources(project_name, candidates_from_page)
         narrowed = copy(self)
-        narrowed.routes = None
-        narrowed.search_scope = scope_of(self.search_scope, project_name)
-        return narrowed.collect_sources(project_name, candidates_from_page)
+        narrowed.routes, narrowed.search_scope = None, self.scope_of(project_name)
+        return LinkCollector.collect_sources(narrowed, project_name, candidates_from_page)
 
 
 def follow_routes(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
@@ -117,12 +98,10 @@ def learn_indexes(session: PipSession, routes: IndexRoutes, mask: Mask) -> None:
     auth.index_urls = list(dict.fromkeys((*(auth.index_urls or ()), *urls)))
 
 
-def scope_of(scope: SearchScope, project_name: str) -> SearchScope:
-    return scope.of(project_name) if isinstance(scope, RoutedScope) else scope
-
-
-def _locations(scope: SearchScope) -> Locations:
-    return Locations(tuple(scope.index_urls), tuple(scope.find_links))
+def scope_of(collector: LinkCollector, project_name: str) -> SearchScope:
+    if isinstance(collector, RoutedCollector):
+        return collector.scope_of(project_name)
+    return collector.search_scope
 
 
 # Listing
