@@ -50,15 +50,28 @@ logger = logging.getLogger(WHEEL_BUILDER)
 
 
 class PipBuilds:
-    """Answers the hooks of one command of pip's, in pip's terms: `pipshim.cli.pip_builds`.
+    """Answers the hooks of one command of pip's, in pip's terms.
 
     Args:
         editables: whether editable requirements are built as editables.
 
     Attributes:
+        met: notes the config settings that pip has for a source.
+        metadata: returns a source's METADATA, or its stand-in in this round.
+        settle: continues with the rounds after the first one, until all metadata is settled; the
+            second argument resolves again, by the same resolver.
+        build: builds what pip is about to build, and lets pip's builder store and report it.
+        build_names: returns the names of what builds need, as far as they are known.
         unnamed: the requirements (by id) whose names only their backends know.
 
     """
+
+    # A subclass has these: `pipshim.cli.pip_builds`.
+    met: Callable[[Source, ConfigSettings | None], None]
+    metadata: Callable[[Source], bytes]
+    settle: Callable[[Resolver, Callable[[], object]], None]
+    build: Callable[[list[Any], PipsBuild], Built]
+    build_names: Callable[[], set[NormalizedName]]
 
     def __init__(self, *, editables: bool) -> None:
         self.unnamed: set[int] = set()
@@ -66,39 +79,6 @@ class PipBuilds:
         self._last: set[int] = set()
         self._sources: dict[str, Source] = {}
         self._by_name: dict[str, InstallRequirement] = {}
-
-    # What subclasses do
-
-    def met(self, source: Source, config_settings: ConfigSettings | None) -> None:
-        """Note the config settings that pip has for a source."""
-        raise NotImplementedError
-
-    def metadata(self, source: Source) -> bytes:
-        """Return a source's METADATA, or its stand-in in this round."""
-        raise NotImplementedError
-
-    def settle(self, resolver: Resolver, again: Callable[[], object]) -> None:
-        """Continue with the rounds after the first one, until all metadata is settled.
-
-        Args:
-            resolver: has done it.
-            again: resolves again, by the same resolver.
-
-        """
-        raise NotImplementedError
-
-    def build(self, requirements: list[InstallRequirement], pips: PipsBuild) -> Built:
-        """Build what pip is about to build, and let pip store and report it.
-
-        Args:
-            pips: ``pip._internal.wheel_builder.build``, with all other arguments.
-
-        """
-        raise NotImplementedError
-
-    def build_names(self) -> set[NormalizedName]:
-        """Return the names of the packages that builds need, as far as they are known."""
-        raise NotImplementedError
 
     # What the hooks ask
 
