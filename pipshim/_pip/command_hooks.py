@@ -19,7 +19,7 @@ from pip._internal.operations import prepare
 from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
-from pipshim._pip.metadata import prepared
+from pipshim._pip.links import prepared
 from pipshim.base.repeated_messages import shown_once
 
 if TYPE_CHECKING:

@@ -39,10 +39,10 @@ from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.resolvelib import ResolutionImpossible
 
-from pipshim._pip import metadata, patches
+from pipshim._pip import patches
 from pipshim._pip.errors import translating_errors
 from pipshim._pip.incremental_resolution import IncrementalResolver
-from pipshim._pip.links import secure_hashes, size_of
+from pipshim._pip.links import of_requirement, secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.resolver_snapshot import conflict_of
 from pipshim._pip.sources import Preparer
@@ -171,7 +171,7 @@ class PipResolver:
             preparer,
             _download=pip.ahead_downloader,
             _fetch_metadata_using_link_data_attr=partial(
-                metadata.of_requirement, fetch=pip.fetched.metadata
+                of_requirement, fetch=pip.fetched.metadata
             ),
         )
         direct = pip.finder.order.direct

@@ -30,7 +30,7 @@ from pip._vendor.packaging.tags import Tag, parse_tag
 from pipshim._pip import adapters, interrupts, patches
 from pipshim._pip.downloads import ObservedDownloader, retry_broken_answers
 from pipshim._pip.index import Finder
-from pipshim._pip.metadata import cached_as
+from pipshim._pip.links import cached_as
 from pipshim._pip.requirements import ParsedRequirement, Root, accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim._pip.session_start import Agent, let_keyring_answer, mask_credentials

@@ -13,9 +13,8 @@ from pip._internal.exceptions import HashError, UnsupportedWheel
 from pip._internal.index.collector import LinkCollector
 from pip._internal.network.utils import HEADERS, raise_for_status
 
-from pipshim._pip.links import secure_hashes, size_of
+from pipshim._pip.links import cached_as, contained, secure_hashes, size_of
 from pipshim._pip.logs import passed_over, repeat
-from pipshim._pip.metadata import cached_as, contained
 from pipshim._pip.routed_search import RoutedCollector
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults

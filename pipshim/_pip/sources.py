@@ -27,8 +27,7 @@ from pip._internal.vcs.versioncontrol import vcs
 
 from pipshim._pip import adapters, patches
 from pipshim._pip.errors import translate, translating_errors
-from pipshim._pip.links import secure_hashes
-from pipshim._pip.metadata import prepared
+from pipshim._pip.links import prepared, secure_hashes
 from pipshim.base import toml_files
 from pipshim.base.errors import ProjectError
 from pipshim.base.light.dataclasses import dataclass
