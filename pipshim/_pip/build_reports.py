@@ -7,7 +7,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pip._internal import exceptions
 from pip._internal.cli.spinners import open_spinner
@@ -42,18 +42,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(MISC)
 
 
-class PrebuiltBackend:
-    """Replaces pip's caller of a backend's hooks, after the build.
+class PrebuiltBackend(NamedTuple):
+    """Replaces pip's caller of a backend's hooks, after the build; without a wheel, it failed."""
 
-    Args:
-        name: the project, as pip writes it.
-        wheel: the file that was built; None if the build failed.
-
-    """
-
-    def __init__(self, name: str, wheel: Path | None) -> None:
-        self._name = name
-        self._wheel = wheel
+    name: str
+    wheel: Path | None
 
     @contextmanager
     def subprocess_runner(self, _runner: object) -> Iterator[None]:
@@ -69,14 +62,14 @@ class PrebuiltBackend:
         return self._give(BUILDING_EDITABLE, wheel_directory)
 
     def _give(self, step: Text, directory: str) -> str:
-        with _step(step.text.format(self._name)):
-            if self._wheel is None:
+        with _step(step.text.format(self.name)):
+            if self.wheel is None:
                 raise InstallationError  # pip's wheel builder says of what
-        target = Path(directory, self._wheel.name)
+        target = Path(directory, self.wheel.name)
         try:
-            os.link(self._wheel, target)
+            os.link(self.wheel, target)
         except OSError:  # another file system
-            shutil.copyfile(self._wheel, target)
+            shutil.copyfile(self.wheel, target)
         return target.name
 
 

@@ -11,28 +11,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from pip._internal.cli import autocompletion, base_command, main_parser
-from pip._internal.cli.autocompletion import auto_complete_paths
-from pip._internal.cli.base_command import Command
-from pip._internal.commands import CommandInfo, commands_dict, create_command
+from pip._internal.cli.autocompletion import auto_complete_paths as auto_complete_paths  # noqa: PLC0414 to be imported from here
+from pip._internal.cli.base_command import Command as Command  # noqa: PLC0414 to be imported from here
+from pip._internal.commands import CommandInfo, commands_dict
+from pip._internal.commands import create_command as create_command  # noqa: PLC0414 to be imported from here
 from pip._internal.utils import deprecation, misc
-from pip._internal.utils.logging import BrokenStdoutLoggingError
+from pip._internal.utils.logging import BrokenStdoutLoggingError as BrokenStdoutLoggingError  # noqa: PLC0414 to be imported from here
 
 from pipshim._pip import patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from optparse import OptionParser, Values
-
-
-__all__ = [
-    "BrokenStdoutLoggingError",
-    "Command",
-    "add",
-    "auto_complete_paths",
-    "create_command",
-    "has",
-    "register",
-]
 
 BROKEN_STDOUT = 120
 """The status that pip ends with where nobody reads what it writes."""

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pip._internal.cli.parser import ConfigOptionParser
+from pip._internal.cli import parser as pips_parser
 from pip._internal.configuration import Configuration, get_configuration_files
 from pip._internal.models.format_control import FormatControl
 from pip._internal.models.release_control import ReleaseControl
@@ -20,14 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from optparse import Values
 
-__all__ = [
-    "SWITCHES",
-    "ConfigOptionParser",
-    "apply_preferences",
-    "configuration_files",
-    "configuration_folder",
-    "says",
-]
+
+ConfigOptionParser = pips_parser.ConfigOptionParser
 
 
 def configuration_files() -> list[str]:

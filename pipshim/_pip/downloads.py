@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from pip._internal.network.session import PipSession
     from pip._vendor.requests.models import PreparedRequest, Response
 
-    from pipshim.base.errors import NetworkError
     from pipshim.model.events import Observer
 
 _numbers = count(1)
@@ -85,7 +84,12 @@ class ObservedDownloader(Downloader):
         try:
             found = super().__call__(link, location)
         except IncompleteDownloadError as error:
-            raise self._incomplete(link, self._keys.download) from error
+            download: _FileDownload = self._keys.download
+            why = fetch_errors.cut_off(
+                download.bytes_received, download.size or download.bytes_received
+            )
+            attempts = download.reattempts + 1
+            raise unfetched(link.url_without_fragment, why, attempts=attempts) from error
         if self._keys.now is not None:
             size = Path(found[0]).stat().st_size
             self._observer(events.DownloadFinished(self._keys.now, size))
@@ -95,12 +99,6 @@ class ObservedDownloader(Downloader):
         """Download a file into a folder."""
         with translating_errors():
             return Path(self(Link(url), str(folder))[0])
-
-    @staticmethod
-    def _incomplete(link: Link, download: _FileDownload) -> NetworkError:
-        had, size = download.bytes_received, download.size
-        url, attempts = link.url_without_fragment, download.reattempts + 1
-        return unfetched(url, fetch_errors.cut_off(had, size or had), attempts=attempts)
 
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
         self._keys.download = download

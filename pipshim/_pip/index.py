@@ -483,29 +483,17 @@ class Finder(PackageFinder):
         return [str(version) for version in sorted(found)]
 
     def files(self, name: NormalizedName, version: Version, chosen: Link) -> list[Link]:
-        """Return all files of a version, for any target, the chosen one first.
-
-        Files that the format options forbid (``--no-binary``, ``--only-binary``) are left out, so
-        that every reader of the lock takes what was locked; so are yanked ones, unless chosen.
-        """
+        """Return the files of a version that a lock lists, for any target."""
         if name not in self._listings and name not in self._links:
             self.find_all_candidates(name)
-        allowed = self.format_control.get_allowed_formats(name)
-        found = {chosen.filename: chosen}
         with self._alone:
             listings = [*self._listings.get(name, {}).values()]
             links = [*self._links.get(name, {}).values()]
         listed = [listing.links(listing.of([PipVersion(str(version))])) for listing in listings]
-        for link in (*chain.from_iterable(listed), *links):
-            if link.is_yanked and not chosen.is_yanked:
-                continue
-            if ("binary" if link.is_wheel else "source") not in allowed:
-                continue
-            if name_and_version(link.filename) == (name, version):
-                same = found.setdefault(link.filename, link)
-                if same.is_file and not link.is_file and _same_content(same, link):
-                    found[link.filename] = link  # a mirror on this machine; others have the index
-        return list(found.values())
+        all_links = (*chain.from_iterable(listed), *links)
+        its = [one for one in all_links if name_and_version(one.filename) == (name, version)]
+        allowed = self.format_control.get_allowed_formats(name)
+        return index_files.files_to_lock(its, chosen, allowed, _same_content)
 
 
 def listing_of(page: IndexContent, name: NormalizedName) -> Listing:

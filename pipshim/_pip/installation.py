@@ -27,14 +27,12 @@ logger = logging.getLogger(__name__)
 def hashed() -> AbstractContextManager[None]:
     """Let pip write hashes that a wheel's RECORD lacks to the installed RECORD for a while."""
     original = vars(wheel)["get_csv_rows_for_installed"]
-    return patches.replaced(wheel, get_csv_rows_for_installed=partial(_hashed_rows, original))
 
+    def rows(old: Any, installed: Any, changed: Any, generated: Any, lib_dir: str) -> Any:
+        found = original(old, installed, changed, generated, lib_dir)
+        return [row if row[1] else _hashed(row, lib_dir) for row in found]
 
-def _hashed_rows(
-    original: Any, old: Any, installed: Any, changed: Any, generated: Any, lib_dir: str
-) -> list[tuple[str, str, str]]:
-    rows: list[tuple[str, str, str]] = original(old, installed, changed, generated, lib_dir)
-    return [row if row[1] else _hashed(row, lib_dir) for row in rows]
+    return patches.replaced(wheel, get_csv_rows_for_installed=rows)
 
 
 def _hashed(row: tuple[str, str, str], lib_dir: str) -> tuple[str, str, str]:

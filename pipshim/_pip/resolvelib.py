@@ -1,17 +1,9 @@
 """pip's copy of resolvelib."""
 
-from pip._vendor.resolvelib import (
-    AbstractProvider,
-    BaseReporter,
-    ResolutionImpossible,
-    ResolutionTooDeep,
-    Resolver,
-)
+from pip._vendor import resolvelib
 
-__all__ = [
-    "AbstractProvider",
-    "BaseReporter",
-    "ResolutionImpossible",
-    "ResolutionTooDeep",
-    "Resolver",
-]
+AbstractProvider = resolvelib.AbstractProvider
+BaseReporter = resolvelib.BaseReporter
+ResolutionImpossible = resolvelib.ResolutionImpossible
+ResolutionTooDeep = resolvelib.ResolutionTooDeep
+Resolver = resolvelib.Resolver

@@ -159,7 +159,8 @@ class PipResolver:
         options = _options_for_build(pip.options) if self.for_build else pip.options
         preparer = RequirementCommand.make_requirement_preparer(
             temp_build_dir=TempDirectory(kind="install", globally_managed=True),
-            options=_preparer_options(options),
+            # pip's preparer refuses others: pipshim handles environments.
+            options=Values({**vars(options), "build_isolation": True, "build_constraints": []}),
             build_tracker=BuildTracker(os.devnull),  # nothing is built by this preparer
             session=pip.session,
             finder=pip.finder,
@@ -294,11 +295,6 @@ class _Reporter(PipReporter):
 
 
 patches.replace(pip_resolver, PipReporter=_Reporter, RLResolver=IncrementalResolver)
-
-
-def _preparer_options(options: Values) -> Values:
-    """Remove options that pip's preparer refuses: pipshim handles environments."""
-    return Values({**vars(options), "build_isolation": True, "build_constraints": []})
 
 
 def _options_for_build(options: Values) -> Values:

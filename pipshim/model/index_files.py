@@ -277,6 +277,29 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
+def files_to_lock(
+    links: Iterable[Any],
+    chosen: Any,
+    allowed: Collection[str],
+    has_same_content: Callable[[Any, Any], bool],
+) -> list[Any]:
+    """Return the files of a version that a lock lists, the chosen one first.
+
+    Files that the format options forbid (``--no-binary``, ``--only-binary``) are left out, so that
+    every reader of the lock takes what was locked; so are yanked ones, unless chosen.
+    """
+    found = {chosen.filename: chosen}
+    for link in links:
+        if link.is_yanked and not chosen.is_yanked:
+            continue
+        if ("binary" if link.is_wheel else "source") not in allowed:
+            continue
+        same = found.setdefault(link.filename, link)
+        if same.is_file and not link.is_file and has_same_content(same, link):
+            found[link.filename] = link  # a mirror on this machine; others have the index
+    return list(found.values())
+
+
 def package_entry(
     name: NormalizedName,
     version: Version,
