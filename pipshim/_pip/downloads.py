@@ -85,10 +85,8 @@ class ObservedDownloader(Downloader):
             found = super().__call__(link, location)
         except IncompleteDownloadError as error:
             download: _FileDownload = self._keys.download
-            why = fetch_errors.cut_off(
-                download.bytes_received, download.size or download.bytes_received
-            )
-            attempts = download.reattempts + 1
+            had, attempts = download.bytes_received, download.reattempts + 1
+            why = fetch_errors.cut_off(had, download.size or had)
             raise unfetched(link.url_without_fragment, why, attempts=attempts) from error
         if self._keys.now is not None:
             size = Path(found[0]).stat().st_size

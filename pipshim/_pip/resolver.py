@@ -79,9 +79,6 @@ class PipResolver:
     """pip's resolver, for one set of overrides and one way to get metadata.
 
     Attributes:
-        pip: pip's machinery.
-        sources: fetches and unpacks sources.
-        overrides: what replaces requirements.
         metadata_of: returns a source's METADATA file.
         explain: turns a conflict into an error.
         target: the target's name, in a lock for several.

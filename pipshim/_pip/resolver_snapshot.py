@@ -44,10 +44,7 @@ def conflict_of(
     """Collect everything that explains why the resolver gave up.
 
     Args:
-        impossible: what it raised.
         factory: of the resolver, with all that it has read.
-        pip: has the finder, and the Python that was resolved for.
-        constraints: those in force.
         target: its name, in a lock for several targets.
 
     """

@@ -71,6 +71,7 @@ class Pip:
         routes_for: returns the indexes for a target's markers.
         editable_folders: folders installed as editables, whoever requires them.
         lines: build options of the requirements files read so far.
+        spared: the URLs that pip's cache does not keep, since pipshim does.
 
     """
 
@@ -84,9 +85,14 @@ class Pip:
     routes_for: Callable[[Mapping[str, str]], IndexRoutes] = lambda _: IndexRoutes()
     editable_folders: set[Path] = field(default_factory=set, init=False)
     lines: BuildLines = field(default_factory=BuildLines, init=False)
+    spared: set[str] = field(default_factory=set, init=False)
     _given: dict[tuple[str, ...], tuple[list[Root], list[ParsedRequirement]]] = field(
         default_factory=dict, init=False
     )
+
+    def __post_init__(self) -> None:
+        if self.beside is not None:  # whose session it is
+            self.spared = self.beside.spared
 
     def for_target(
         self,
@@ -97,11 +103,6 @@ class Pip:
         made = replace(self, target=target, beside=self, routes_for=routes_for or self.routes_for)
         made.lines.config_settings = self.lines.config_settings
         return made
-
-    @cached_property
-    def spared(self) -> set[str]:
-        """The URLs that pip's cache does not keep, since pipshim does; the session's cache."""
-        return self.beside.spared if self.beside is not None else set()
 
     @cached_property
     def session(self) -> PipSession:

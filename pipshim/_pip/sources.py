@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
+from dataclasses import field
 from email.parser import BytesHeaderParser
 from functools import partial
 from pathlib import Path
@@ -57,26 +58,26 @@ class Revision(NamedTuple):
     requested: str | None
 
 
+@dataclass(eq=False)
 class Sources:
     """The source trees of this command, each fetched and unpacked once.
 
-    Args:
-        pip: pip's machinery.
+    Attributes:
         commits: those of an earlier lock, to be kept: by repository and requested revision.
         beside: those of another target; both share what is fetched, but not `commits`.
 
     """
 
-    def __init__(
-        self, pip: Pip, commits: Mapping[Revision, str], beside: Sources | None = None
-    ) -> None:
-        self._pip = pip
-        self._commits = commits
-        self._places: dict[str, str] = {}
-        self._sources: SharedResults[Source] = (
-            beside._sources if beside is not None else SharedResults()  # noqa: SLF001
-        )
-        self._unpacked_once: SharedResults[Path] = SharedResults()
+    pip: Pip
+    commits: Mapping[Revision, str]
+    beside: Sources | None = None
+    _places: dict[str, str] = field(default_factory=dict, init=False)
+    _sources: SharedResults[Source] = field(default_factory=SharedResults, init=False)
+    _unpacked_once: SharedResults[Path] = field(default_factory=SharedResults, init=False)
+
+    def __post_init__(self) -> None:
+        if self.beside is not None:
+            self._sources = self.beside._sources  # noqa: SLF001
 
     def get(self, preparer: RequirementPreparer, req: InstallRequirement) -> Source:
         """Fetch, check and unpack a requirement's link, as pip's preparer does."""
@@ -93,9 +94,9 @@ class Sources:
     ) -> Source:
         link = req.link
         assert link is not None
-        adapters.check_checkout(link, self._pip.options)
+        adapters.check_checkout(link, self.pip.options)
         digest = _may_be_outlined(req)
-        outline = self._pip.outlines.find(digest) if digest is not None else None
+        outline = self.pip.outlines.find(digest) if digest is not None else None
         unpack: Callable[[], Path] | None = None
         if outline is not None:
             unpack = partial(
@@ -106,12 +107,12 @@ class Sources:
         else:
             outline = self._unpacked(preparer, req, at)
             if digest is not None:
-                self._pip.outlines.keep(digest, outline)
+                self.pip.outlines.keep(digest, outline)
             digest = digest_of(req, outline)
-        editable = req.editable or outline in self._pip.editable_folders
+        editable = req.editable or outline in self.pip.editable_folders
         source = source_of(req, at, outline, digest, editable=editable, unpack=unpack)
         if req.config_settings:
-            self._pip.lines.config_settings[name_of(source)] = req.config_settings
+            self.pip.lines.config_settings[name_of(source)] = req.config_settings
         return source
 
     def _unpacked(self, preparer: RequirementPreparer, req: InstallRequirement, at: Link) -> Path:
@@ -155,7 +156,7 @@ class Sources:
 
     def forget_commits(self) -> bool:
         """Keep no locked commits any more, since no versions fit; return whether any was kept."""
-        self._commits = {}
+        self.commits = {}
         found = any(url != place for url, place in self._places.items())
         self._places.clear()
         return found
@@ -166,7 +167,7 @@ class Sources:
         if backend is None:
             return link
         url, revision, _ = backend.get_url_rev_and_auth(link.url_without_fragment)
-        commit = self._commits.get(Revision(without_credentials(url), revision))
+        commit = self.commits.get(Revision(without_credentials(url), revision))
         return Link(f"{backend.name}+{url}@{commit}") if commit is not None else link
 
     def find(self, link: Link) -> Source | None:
