@@ -74,11 +74,7 @@ class PipHooks:
     ) -> object:
         """Make pip's resolver, and let it resolve in rounds, if it is not the old one.
 
-        Args:
-            make: makes pip's.
-            arguments: what pip gives it.
-            resolved: called with the names of all packages that are needed, builds included.
-
+        `resolved` is called with the names of all packages that are needed, builds included.
         """
         preparer = arguments["preparer"]
         patches.override(
@@ -125,13 +121,7 @@ class PipHooks:
 
 
 class StagedResolver(Resolver):
-    """pip's resolver, run in rounds if it meets sources; candidates are kept between rounds.
-
-    Attributes:
-        hooks: of the command.
-        resolved: called with the names of all packages that are needed, builds included.
-
-    """
+    """pip's resolver, run in rounds if it meets sources; candidates are kept between rounds."""
 
     hooks: PipHooks
     resolved: Callable[[set[NormalizedName]], object]

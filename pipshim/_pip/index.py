@@ -325,9 +325,12 @@ class Finder(PackageFinder):
         is_offline = any(NOT_CACHED in why for why in failed)
         return bool(failed) and not is_offline and not self.find_all_candidates(name)
 
-    def unread(self, name: NormalizedName) -> dict[str, str | None]:
+    def _looked_up(self, name: NormalizedName) -> list[InstallationCandidate]:
         self._look_up(name)
-        self.find_all_candidates(name)
+        return self.find_all_candidates(name)
+
+    def unread(self, name: NormalizedName) -> dict[str, str | None]:
+        self._looked_up(name)
         return self._passed_over(name)
 
     def _passed_over(self, name: NormalizedName) -> dict[str, str | None]:
@@ -340,8 +343,7 @@ class Finder(PackageFinder):
 
     def refused(self, name: NormalizedName) -> list[Refused]:
         """Return the files of a package that the target, or an option, excludes."""
-        self._look_up(name)
-        self.find_all_candidates(name)
+        self._looked_up(name)
         links: list[Link] = []
         for page, listing in self._listings.get(name, {}).items():
             of_page = listing.links(listing.all())
@@ -360,12 +362,8 @@ class Finder(PackageFinder):
         return found
 
     def yanked(self, name: NormalizedName) -> dict[str, str]:
-        self._look_up(name)
-        return {
-            str(candidate.version): candidate.link.yanked_reason or ""
-            for candidate in self.find_all_candidates(name)
-            if candidate.link.is_yanked
-        }
+        yanked = [one for one in self._looked_up(name) if one.link.is_yanked]
+        return {str(one.version): one.link.yanked_reason or "" for one in yanked}
 
     def evaluate_links(
         self, link_evaluator: LinkEvaluator, links: Iterable[Link]
@@ -478,9 +476,7 @@ class Finder(PackageFinder):
 
     def versions(self, name: NormalizedName) -> list[str]:
         """Return the versions that pip found for the target, oldest first."""
-        self._look_up(name)
-        found = {candidate.version for candidate in self.find_all_candidates(name)}
-        return [str(version) for version in sorted(found)]
+        return [*map(str, sorted({one.version for one in self._looked_up(name)}))]
 
     def files(self, name: NormalizedName, version: Version, chosen: Link) -> list[Link]:
         """Return the files of a version that a lock lists, for any target."""

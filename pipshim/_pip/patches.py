@@ -32,10 +32,6 @@ class Patch(NamedTuple):
     since: str = "26.1"
 
 
-class _UnlistedError(AssertionError):
-    """The attribute is not in `PATCHES`."""
-
-
 PATCHES = (
     # For as long as the process lives
     Patch(
@@ -310,4 +306,4 @@ def _check(owner: ModuleType | type, name: str) -> None:
     else:
         targets = {f"{base.__module__}:{base.__qualname__}.{name}" for base in owner.__mro__}
     if _TARGETS.isdisjoint(target.removeprefix("pip.") for target in targets):
-        raise _UnlistedError(f"pipshim._pip.patches does not list {sorted(targets)}")
+        raise AssertionError(f"pipshim._pip.patches does not list {sorted(targets)}")

@@ -291,12 +291,7 @@ class Pip:
         return Path(TempDirectory(kind=kind, globally_managed=True).path).resolve()
 
     def in_fork(self, temporary: Path) -> None:
-        """Continue in a fork, with its own connections and temporary files.
-
-        Args:
-            temporary: the folder for temporary files, which the other process removes.
-
-        """
+        """Continue in a fork, with its own connections, and temporary files in a folder."""
         tempfile.tempdir = str(temporary)
         session: PipSession | None = vars(self).get("session")
         if session is not None:
