@@ -14,8 +14,7 @@
 from __future__ import annotations
 
 import io
-import threading
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,6 @@ from pipshim.model import fetch_errors
 from pipshim.model.fetch_errors import NOT_CACHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from optparse import Values
 
     from pip._internal.models.link import Link
@@ -46,28 +44,16 @@ def keep_connections(session: PipSession) -> None:
             adapter.init_poolmanager(DEFAULT_POOLSIZE, AT_ONCE + 1)  # pip asks, too
 
 
+_READING = ("load_verify_locations", "set_default_verify_paths")
+
+
 def read_certificates_once(session: PipSession) -> None:
     """Let a session's contexts read each certificate file once."""
     contexts = [getattr(one, "_ssl_context", None) for one in session.adapters.values()]
     for context in {id(one): one for one in contexts}.values():
         inner = getattr(context, "_ctx", None)  # what truststore has read into
-        if inner is not None:
-            guard = threading.Lock()
-            for name in ("load_verify_locations", "set_default_verify_paths"):
-                setattr(inner, name, _once(getattr(inner, name), guard))
-
-
-def _once(read: Callable[..., None], guard: threading.Lock) -> Callable[..., None]:
-    done: set[Any] = set()
-
-    def unless_done(*args: Any, **kwargs: Any) -> None:
-        key = (args, tuple(sorted(kwargs.items())))
-        with guard:
-            if key not in done:
-                read(*args, **kwargs)
-                done.add(key)
-
-    return unless_done
+        for name in _READING if inner is not None else ():
+            setattr(inner, name, cache(getattr(inner, name)))
 
 
 def spare_cache(session: PipSession, urls: set[str]) -> None:
