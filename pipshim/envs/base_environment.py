@@ -40,7 +40,6 @@ class BaseEnvironment:
 
     @cached_property
     def present(self) -> Mapping[NormalizedName, Installed]:
-        """What it has installed."""
         return installed.scan(self.folders)
 
     @cached_property

@@ -27,7 +27,6 @@ class CachedEnvironment:
     """Where one environment and its lock are.
 
     Attributes:
-        directory: the folder of both.
         base: the Python that the environment is made with.
 
     """
@@ -49,9 +48,7 @@ def place(cache: Path, label: str, base: Target, what: Iterable[str]) -> CachedE
     """Return the place of an environment.
 
     Args:
-        cache: pipshim's cache folder.
         label: begins the folder's name, for people.
-        base: the Python to make it with.
         what: distinguishes it from all others.
 
     """

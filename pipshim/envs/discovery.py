@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from pipshim.base.errors import TargetError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.envs.interpreter import base_of, query
-from pipshim.model.interpreter import OLDEST
+from pipshim.model.interpreter import OLDEST, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.specifiers import SpecifierSet
 
-    from pipshim.model.interpreter import Target
 
 _VERSION = re.compile(r"(?:python)?(3(?:\.\d+){0,2})")
 _MINOR = re.compile(r"python3\.(\d+)")
@@ -61,12 +60,7 @@ class Request:
         return cls(text, version=tuple(map(int, match[1].split("."))) if match else ())
 
     def resolve(self, environ: Mapping[str, str], cache_dir: Path | None) -> Target:
-        """Find the interpreter; of a virtual environment on PATH, the Python below it.
-
-        Raises:
-            TargetError: there is none, or the one at the path does not work.
-
-        """
+        """Find the interpreter; of a virtual environment on PATH, the Python below it."""
         if self.path is not None:
             return query(self.path, cache_dir)
         names = [self.text]

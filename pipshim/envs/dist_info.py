@@ -115,7 +115,6 @@ def encode_hash(algorithm: str, digest: bytes) -> str:
 
 
 def hash_bytes(data: bytes) -> str:
-    """Return RECORD's hash of ``data``."""
     return encode_hash(HASH, hashlib.sha256(data).digest())
 
 

@@ -52,7 +52,6 @@ class EnvironmentSearch:
         python: the value of ``--python``: an environment, an interpreter, its name or a version.
         project: the folder of pyproject.toml.
         environ: VIRTUAL_ENV and PATH count.
-        requires_python: what the Python must satisfy.
         cache_dir: where the answers of interpreters are kept, or None.
 
     """
@@ -85,12 +84,7 @@ class EnvironmentSearch:
             return EnvironmentChoice(self.interpreter(request), None, False, False, "project")
 
     def base_python(self) -> Target:
-        """Find the Python to make an environment with that is neither the active nor a project's.
-
-        Raises:
-            TargetError: there is none that works and is admitted.
-
-        """
+        """Find the Python to make an environment with, neither the active nor a project's."""
         environ = {name: value for name, value in self.environ.items() if name != "VIRTUAL_ENV"}
         choice = replace(self, project=None, environ=environ).choose()
         return base_of(choice.target, self.cache_dir)
@@ -115,7 +109,7 @@ class EnvironmentSearch:
                 hint=f"create one: {python} -m venv DIR; then pass --python DIR",
             )
         if choice.exists:
-            return Environment(choice.target, choice.created_by_pipshim)
+            return Environment(choice.target)
         return create(choice.directory, choice.target, cache_dir=self.cache_dir, waiting=waiting)
 
     def _choose(self) -> EnvironmentChoice:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 from dataclasses import field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _LEGACY = (".egg-info", ".egg-link", ".egg")
 _LEGACY_PYTHON = re.compile(r"-py\d+(\.\d+)?(-.*)?$")
-_COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
+_COMPILED = re.compile(r"(.+?)\.[^.]+(?:\.opt-[^.]+)?\.pyc")
 
 
 @dataclass(frozen=True)
@@ -213,77 +214,57 @@ def paths_of(
     installed: Installed, prefix: Path | None, besides: Iterable[str] = ()
 ) -> dict[str, None]:
     """Return the files of `files_of`, and ``besides``, as strings."""
-    paths = _Paths(installed, os.sep if prefix is None else os.path.realpath(prefix))
-    if not installed.removable:
-        return paths.found
-    for path in besides:
-        paths.add(path)
-    for info in (installed.dist_info, *installed.duplicates):
-        paths.add_folder(str(info))
-        if (info / RECORD).is_file():
-            paths.add_record(info)
-    return paths.found
+    found: dict[str, None] = {}
+    inside = os.sep if prefix is None else os.path.realpath(prefix)
+    real, compiled = cache(os.path.realpath), cache(_compiled_in)
 
+    def add(directory: str, name: str) -> None:
+        folder = real(directory)
+        path = f"{folder}/{name}"
+        if name in {".", ".."} or not is_within(folder, inside):
+            raise InstallError(
+                f"{installed.name} {installed.version} says that it owns "
+                f"{os.path.normpath(path)}, which is outside the environment",
+                hint=f"if that is wrong, remove the line from {installed.dist_info / RECORD}",
+            )
+        if path not in found and os.path.lexists(path):
+            found[path] = None
 
-class _Paths:
-    def __init__(self, installed: Installed, prefix: str) -> None:
-        self.found: dict[str, None] = {}
-        self._installed = installed
-        self._prefix = prefix
-        self._real: dict[str, str] = {}
-        self._listed: dict[str, list[str]] = {}
-
-    def add_folder(self, folder: str) -> None:
-        for directory, _, names in os.walk(folder):
-            for name in names:
-                self._add(directory, name)
-
-    def add_record(self, info: Path) -> None:
-        site = str(info.parent)
-        try:
-            text = (info / RECORD).read_text(encoding="utf-8")
-            rows = dist_info.parse_record(text)
-        except (OSError, ValueError) as error:
-            raise InstallError(f"{info / RECORD} cannot be read: {error}") from error
-        for row in rows:
-            self.add(os.path.join(site, row.path))
-
-    def add(self, path: str) -> None:
+    for path in (*besides, *_listed(installed)) if installed.removable else ():
         directory, name = os.path.split(path)
         if name:
-            self._add(directory, name)
-            if name.endswith(".py"):
-                self._add_compiled(directory, name[:-3])
+            add(directory, name)
+        if name.endswith(".py"):
+            for suffix in ("c", "o"):
+                add(directory, name + suffix)
+            for other in compiled(f"{directory}/__pycache__").get(name[:-3], ()):
+                add(f"{directory}/__pycache__", other)
+    return found
 
-    def _add(self, directory: str, name: str) -> None:
-        real = self._real.get(directory)
-        if real is None:
-            real = self._real[directory] = os.path.realpath(directory)
-        path = f"{real}/{name}"
-        if name in {".", ".."} or not is_within(real, self._prefix):
-            raise InstallError(
-                f"{self._installed.name} {self._installed.version} says that it owns "
-                f"{os.path.normpath(path)}, which is outside the environment",
-                hint=f"if that is wrong, remove the line from {self._installed.dist_info / RECORD}",
-            )
-        if path not in self.found and os.path.lexists(path):
-            self.found[path] = None
 
-    def _add_compiled(self, directory: str, stem: str) -> None:
-        for suffix in (".pyc", ".pyo"):
-            self._add(directory, stem + suffix)
-        cache = f"{directory}/__pycache__"
-        listed = self._listed.get(cache)
-        if listed is None:
-            try:
-                listed = os.listdir(cache)
-            except OSError:
-                listed = []
-            self._listed[cache] = listed
-        start = len(stem) + 1
-        for name in listed:
-            if name.startswith(stem + ".") and _COMPILED.fullmatch(name[start:]):
-                self._add(cache, name)
+def _listed(installed: Installed) -> Iterator[str]:
+    """Yield the files in ``.dist-info``, and those of RECORD."""
+    for info in (installed.dist_info, *installed.duplicates):
+        for directory, _, names in os.walk(info):
+            yield from (f"{directory}/{name}" for name in names)
+        if (info / RECORD).is_file():
+            yield from (os.path.join(info.parent, row.path) for row in _rows(info))
+
+
+def _rows(info: Path) -> list[dist_info.Row]:
+    try:
+        return dist_info.parse_record((info / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InstallError(f"{info / RECORD} cannot be read: {error}") from error
+
+
+def _compiled_in(folder: str) -> dict[str, list[str]]:
+    """List the files of a ``__pycache__`` by the stems of their sources."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for match in filter(None, map(_COMPILED.fullmatch, os.listdir(folder))):
+            found.setdefault(match[1], []).append(match[0])
+    return found
 
 
 def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
@@ -304,19 +285,10 @@ def recorded_hashes(info: Path, text: str | None = None) -> Iterator[tuple[str, 
 def bytecode_of(path: str) -> list[str]:
     """List the files that Python has compiled a source to."""
     folder, _, name = path.rpartition("/")
-    stem, dot, suffix = name.rpartition(".")
-    if suffix != "py":
+    if not name.endswith(".py"):
         return []
-    try:
-        names = os.listdir(f"{folder}/__pycache__")
-    except OSError:
-        return []
-    start = stem + dot
-    return [
-        f"{folder}/__pycache__/{one}"
-        for one in names
-        if one.startswith(start) and _COMPILED.fullmatch(one[len(start) :])
-    ]
+    compiled = f"{folder}/__pycache__"
+    return [f"{compiled}/{one}" for one in _compiled_in(compiled).get(name[:-3], ())]
 
 
 def _normalized(name: str) -> NormalizedName:

@@ -74,7 +74,7 @@ def query(python: Path, cache_dir: Path | None) -> Target:
         answer["base_python"] = answer["python"]
     target = _target(answer)
     if entry is not None:
-        _save(entry, stamp, answer)
+        write_cache_file(entry, json.dumps({"stamp": stamp, "answer": answer}).encode("ascii"))
     return target
 
 
@@ -116,11 +116,6 @@ def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
         return None
     answer: dict[str, Any] = kept["answer"]
     return answer if kept["stamp"] == stamp else None
-
-
-def _save(entry: Path, stamp: list[Any], answer: Mapping[str, Any]) -> None:
-    """Cache an answer, if the cache can be written."""
-    write_cache_file(entry, json.dumps({"stamp": stamp, "answer": answer}).encode("ascii"))
 
 
 def _target(answer: Mapping[str, Any]) -> Target:

@@ -19,12 +19,6 @@ def signature(python: str) -> list[Any]:
 
     Kernel and libc are in its markers and tags.
 
-    Args:
-        python: the interpreter, absolute.
-
-    Raises:
-        OSError: there is none.
-
     """
     import packaging  # noqa: PLC0415 its version only: none of its modules
 

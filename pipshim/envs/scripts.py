@@ -44,9 +44,6 @@ def shebang(python: Path | str) -> bytes:
     ``/bin/sh`` that starts Python if the kernel could not (the path is too long, has a space, or is
     a script). It is restated here because importing pip takes longer than installing forty wheels.
 
-    Raises:
-        InstallError: no script can name this path.
-
     """
     path = str(python)
     try:
@@ -103,12 +100,7 @@ def versioned_names(names: Iterable[str], version: tuple[int, ...]) -> dict[str,
 
 
 def write_executable(path: str, content: bytes) -> None:
-    """Write a new script that everyone may run, as pip's script maker does.
-
-    Raises:
-        FileExistsError: there is such a file.
-
-    """
+    """Write a new script that everyone may run, as pip's script maker does."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o777)
     with open(descriptor, "wb") as file:
         file.write(content)

@@ -45,13 +45,7 @@ def note(prefix: str, files: Mapping[str, Iterable[str]]) -> bytes:
 
 
 def damaged(prefix: str, present: Collection[str]) -> dict[str, str]:
-    """Return the distributions that have lost a shared file, and how.
-
-    Args:
-        prefix: the environment's folder.
-        present: the distributions that it has.
-
-    """
+    """Return the distributions that have lost a shared file, and how."""
     found: dict[str, str] = {}
     for path, (owners, state) in _read(prefix).items():
         left = [name for name in owners if name in present]

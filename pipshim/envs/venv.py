@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,13 +40,11 @@ class Environment:
     """A working virtual environment.
 
     Attributes:
-        created_by_pipshim: whether pipshim made it, now or earlier.
         created_now: whether it was made just now, and so is empty.
 
     """
 
     target: Target
-    created_by_pipshim: bool
     created_now: bool = False
 
     @property
@@ -55,12 +52,6 @@ class Environment:
         return self.target.prefix
 
     def check_writable(self) -> None:
-        """Check that it may be changed.
-
-        Raises:
-            TargetError: it may not, or does not exist any more.
-
-        """
         if not self.target.python.exists():
             raise TargetError(f"the environment {self.directory} is gone")
         for folder in (self.directory, self.target.purelib, self.target.scripts):
@@ -73,12 +64,7 @@ class Environment:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-        """Keep other commands out; ``waiting`` is called once if another command has it.
-
-        Raises:
-            TargetError: as check_writable raises.
-
-        """
+        """Keep other commands out; ``waiting`` is called once if another command has it."""
         self.check_writable()
         with _locked(self.directory, waiting):
             yield
@@ -91,7 +77,6 @@ class FolderState:
     Attributes:
         state: an environment that is ``ready``; or one that has to be made, as it is ``absent`` (or
             empty), ``incomplete``, or ``broken``: its Python is gone.
-        created_by_pipshim: whether pipshim made it, or will.
 
     """
 
@@ -158,8 +143,7 @@ def create(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory, waiting):
-            found = inspect_folder(directory, "project")
-            made = found.state != "ready"
+            made = inspect_folder(directory, "project").state != "ready"
             if made:
                 _make(directory, base)
                 if cache_dir is not None and not directory.is_symlink():
@@ -170,7 +154,7 @@ def create(
         raise TargetError(
             f"cannot create the environment {directory}: {reason(error, directory)}"
         ) from error
-    return Environment(target, found.created_by_pipshim or made, made)
+    return Environment(target, made)
 
 
 def is_begun(directory: Path) -> bool:
@@ -252,8 +236,7 @@ def _make(directory: Path, base: Target) -> None:
             Path(entry.path).unlink()
     # venv refuses a symbolic link to a folder.
     place = Path(os.path.realpath(directory)) if directory.is_symlink() else directory
-    if not _made_here(place, base):
-        _made_by(place, base)
+    _run_venv(place, base)
     (directory / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
     settings = directory / "pyvenv.cfg"
     text = settings.read_text(encoding="utf-8").rstrip("\n")
@@ -261,24 +244,7 @@ def _make(directory: Path, base: Target) -> None:
     marker.unlink()
 
 
-def _made_here(directory: Path, base: Target) -> bool:
-    """Make the environment in this process, if this is its base Python."""
-    own = getattr(sys, "_base_executable", None)
-    # Before Python 3.11 that is the executable of the environment that this runs in.
-    if own is None or Path(own).parent.resolve() != base.base_python.parent.resolve():
-        return False
-    if os.path.realpath(own) != os.path.realpath(base.base_python):
-        return False
-    try:
-        from venv import EnvBuilder  # noqa: PLC0415 rarely needed; Debian packs it apart
-    except ImportError:
-        return False
-    EnvBuilder(symlinks=True).create(directory)
-    return True
-
-
-def _made_by(directory: Path, base: Target) -> None:
-    """Make the environment with its base Python."""
+def _run_venv(directory: Path, base: Target) -> None:
     import subprocess  # noqa: PLC0415 rarely needed
 
     done = subprocess.run(

@@ -39,9 +39,6 @@ def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[
     """Return the template for an environment at ``prefix``; None if there is none.
 
     Args:
-        cache: pipshim's.
-        python: the interpreter below the environment.
-        prefix: the environment's folder.
         signature: of the interpreter (`pipshim.envs.interpreter_fingerprint`).
 
     """
@@ -80,12 +77,7 @@ def keep(cache: str, python: str, prefix: str, signature: list[Any]) -> None:
 
 
 def make(prefix: str, known: Mapping[str, Any]) -> None:
-    """Make an environment in an empty folder; the caller removes the file `INCOMPLETE` in it.
-
-    Raises:
-        OSError: it cannot be written.
-
-    """
+    """Make an environment in an empty folder; the caller removes the file `INCOMPLETE` in it."""
     old = known["prefix"]
     _write(
         f"{prefix}/{INCOMPLETE}",

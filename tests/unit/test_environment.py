@@ -104,7 +104,7 @@ def test_missing_is_made_with_the_running_python(case: Case) -> None:
     assert environment.target.base_prefix == BASE.prefix
     target = environment.target
     assert case.choose() == EnvironmentChoice(target, case.own, True, True, "project")
-    assert case.find() == Environment(target, True, False)
+    assert case.find() == Environment(target, False)
 
 
 def test_missing_is_made_with_what_python_asks_for(case: Case) -> None:
@@ -142,7 +142,6 @@ def test_missing_and_python_is_not_admitted(case: Case) -> None:
 def test_environment_of_another_tool_is_served(case: Case) -> None:
     case.plain("project/.venv")
     environment = case.find()
-    assert not environment.created_by_pipshim
     assert not environment.created_now
     assert case.choose().exists
 
@@ -259,7 +258,6 @@ def test_active_environment_goes_before_the_own(case: Case) -> None:
     case.environ["VIRTUAL_ENV"] = str(active)
     environment = case.find()
     assert environment.directory == active
-    assert not environment.created_by_pipshim
     assert case.choose().origin == "VIRTUAL_ENV"
     assert case.choose(project=None).directory == active
 

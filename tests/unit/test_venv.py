@@ -50,7 +50,6 @@ def settings(directory: Path) -> list[str]:
 
 
 def test_made_environment(shared: Environment) -> None:
-    assert shared.created_by_pipshim
     assert shared.created_now
     assert shared.target.is_venv
     assert shared.target.version == sys.version_info[:3]
@@ -89,11 +88,8 @@ def test_ready_environment_is_taken_as_it_is(tmp_path: Path) -> None:
     make(tmp_path / "env")
     (tmp_path / "env/mine").touch()
     again = make(tmp_path / "env")
-    assert again.created_by_pipshim
     assert not again.created_now
     assert (tmp_path / "env/mine").exists()
-    others = make(plain(tmp_path / "plain"))
-    assert not others.created_by_pipshim
 
 
 def test_half_made_is_made_anew(tmp_path: Path) -> None:
@@ -144,7 +140,6 @@ def test_two_at_once_make_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(each.created_now for each in made) == [False, False, True]
-    assert all(each.created_by_pipshim for each in made)
 
 
 def test_foreign_folder_is_not_touched(tmp_path: Path) -> None:
