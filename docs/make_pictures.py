@@ -21,7 +21,7 @@ from typing import Any, get_args
 from rich.console import Console
 
 from pipshim.model import events
-from pipshim.progress.json_lines import name_of
+from pipshim.progress.json_output import name_of
 from pipshim.progress.live import _text
 from pipshim.progress.live_region import rows
 from pipshim.progress.state import State

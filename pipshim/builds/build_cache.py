@@ -14,16 +14,14 @@ from pipshim.base.atomic_write import replace_file
 from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.build_record import Record, difference
-from pipshim.model.shared_record import NO_KEY
+from pipshim.model.build_record import Conditions, Record, difference
+from pipshim.model.shared_record import NO_KEY, Kind
 from pipshim.model.signing_keys import why_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
-    from pipshim.model.build_record import Conditions
-    from pipshim.model.shared_record import Kind
 
 OLDER = "its build record is that of an older pipshim"
 """Why a wheel is not reused whose record lacks what counts today."""
@@ -72,7 +70,6 @@ class BuildCache:
     """Results of builds from sdists and commits.
 
     Args:
-        root: a folder of pipshim's cache.
         trust: the public keys of which one must have signed what came from a remote; without any,
             everything counts.
 
@@ -90,51 +87,42 @@ class BuildCache:
         with FileLock(folder / ".lock", waiting):
             yield
 
-    def lookup(
-        self, kind: Kind, now: Record, conditions: Conditions
-    ) -> Iterator[tuple[Record, Any, str | None]]:
-        """Return the earlier results whose record is still valid, each with its signer.
+    def lookup(self, kind: Kind, now: Record, conditions: Conditions) -> Iterator[BuildResult]:
+        """Yield the earlier results whose record is still valid, the newest first.
 
         Args:
-            kind: what was asked of the backend.
             now: of the build that would be made, without what only a build can tell.
-            conditions: what that build would meet.
 
         """
-        for record, result, signer in self._all(kind, now.source):
-            if (
-                record is not None
-                and why_untrusted(signer, self._trust) is None
-                and difference(record, now, conditions) is None
-            ):
-                yield record, result, signer
+        for result in self._read(kind, now.source):
+            if self._is_trusted(result) and difference(result.record, now, conditions) is None:
+                yield result
 
     def why_not(self, kind: Kind, now: Record, conditions: Conditions) -> str | None:
         """Return why no earlier result for this Python can be used; None if there is none.
 
         The reason is that of the result with the fewest differences.
         """
-        found = [(record, signer) for record, _, signer in self._all(kind, now.source)]
-        readable = [(record, signer) for record, signer in found if record is not None]
-        reasons = [
-            difference(record, now, conditions) or why_untrusted(signer, self._trust)
-            for record, signer in readable
-            if (record.python, record.platform) == (now.python, now.platform)
-        ]
-        if not readable and found:
+        found = self._read(kind, now.source)
+        if not found and self._paths(kind, now.source):
             return OLDER
+        reasons = [
+            difference(one.record, now, conditions) or why_untrusted(one.signer, self._trust)
+            for one in found
+            if (one.record.python, one.record.platform) == (now.python, now.platform)
+        ]
         return min(filter(None, reasons), key=lambda why: why.count("; "), default=None)
 
-    def _all(self, kind: Kind, source: str) -> Iterator[tuple[Record | None, Any, str | None]]:
-        """Yield earlier results and signers, the newest first; None for an unreadable record."""
-        paths = sorted(self._folder(source).glob(f"{kind}-*.json"), key=_time, reverse=True)
-        for path in paths:
-            try:
-                data = jsons.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            if isinstance(data, dict) and "result" in data:
-                yield Record.from_json(data.get("record")), data["result"], data.get("signer")
+    def _is_trusted(self, result: BuildResult) -> bool:
+        return why_untrusted(result.signer, self._trust) is None
+
+    def _read(self, kind: Kind, source: str) -> list[BuildResult]:
+        """Read the earlier results of a source, the newest first."""
+        paths = sorted(self._paths(kind, source), key=_time, reverse=True)
+        return [*filter(None, map(BuildResult.read, paths))]
+
+    def _paths(self, kind: Kind, source: str) -> list[Path]:
+        return [*self._folder(source).glob(f"{kind}-*.json")]
 
     def store(self, result: BuildResult) -> None:
         """Write a result with its record, atomically."""
@@ -148,19 +136,16 @@ class BuildCache:
     def has(self, kind: Kind, record: Record, is_there: Callable[[Any], bool]) -> bool:
         """Return whether a trusted result has an equal record, and `is_there` admits it."""
         return any(
-            one == record and why_untrusted(signer, self._trust) is None and is_there(result)
-            for one, result, signer in self._all(kind, record.source)
+            one.record == record and self._is_trusted(one) and is_there(one.result)
+            for one in self._read(kind, record.source)
         )
 
-    def results(self) -> Iterator[BuildResult]:
-        """Yield all results that this pipshim can share."""
-        for path in sorted(self._root.glob("*/*/*.json")):
-            result = BuildResult.read(path)
-            if result is not None:
-                yield result
+    def results(self) -> list[BuildResult]:
+        """Return all results that this pipshim can share."""
+        paths = sorted(self._root.glob("*/*/*.json"))
+        return [*filter(None, map(BuildResult.read, paths))]
 
     def discard(self, kind: Kind, record: Record) -> None:
-        """Remove a result, if it exists."""
         path = self._folder(record.source) / f"{kind}-{record.key()}.json"
         path.unlink(missing_ok=True)
 

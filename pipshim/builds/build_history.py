@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.cache_folders import HISTORY
 from pipshim.base.file_lock import FileLock
-from pipshim.model.past_build import PastBuild, last_success, memory_need, trimmed
+from pipshim.model.past_build import MemoryNeed, PastBuild, last_success, memory_need, trimmed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipshim.model.past_build import MemoryNeed
 
 _MOST_BYTES = 1 << 20
 _MOST, _MOST_OF_ONE = 1000, 20
@@ -29,7 +28,6 @@ class BuildHistory:
     """The builds that this cache remembers.
 
     Args:
-        cache: pipshim's cache folder.
         most_bytes: how large the file may grow before it is trimmed.
 
     """

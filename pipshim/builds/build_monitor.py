@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import BuildError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.resource_usage import Usage
 from pipshim.model import events
 from pipshim.model.build_progress import ProgressReader, seconds_left
-from pipshim.model.past_build import PastBuild
+from pipshim.model.past_build import Outcome, PastBuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from pipshim.builds.build_history import BuildHistory
     from pipshim.builds.build_request import BuildRequest
     from pipshim.model.events import Observer, What
-    from pipshim.model.past_build import Outcome
 
 _REPORT_SECONDS = 0.2
 """How often progress is reported, at most."""
+
+
+def past_build(build: BuildRequest, took: float, **more: Any) -> PastBuild:
+    """Describe a build that has just ended, whose backend took so many seconds."""
+    return PastBuild(
+        name=build.name,
+        version=build.commit or build.version,
+        mode=str(build.mode),
+        started=round(time.time() - took, 3),
+        seconds=round(took, 3),
+        **more,
+    )
 
 
 @dataclass
@@ -32,12 +43,8 @@ class BuildMonitor:
     """Watches one build.
 
     Attributes:
-        what: what the backend is asked for.
-        python: the Python that is built for.
         log: the file that all output goes to.
-        observer: told of output and progress.
         history: the builds of earlier commands, which this one joins.
-        usage: what its processes use.
         earlier: the build to estimate this one by.
 
     """
@@ -67,7 +74,6 @@ class BuildMonitor:
 
     @property
     def expected_seconds(self) -> float | None:
-        """How long an earlier build took."""
         return self.earlier.seconds if self.earlier is not None else None
 
     @contextmanager
@@ -126,7 +132,6 @@ class BuildMonitor:
             self._report()
 
     def output(self, line: str) -> None:
-        """Take note of a line that the build has printed."""
         self.observer(events.BuildOutput(self.build.name, line))
         if self._reader.read(line):
             progress, now = self._reader.progress, time.monotonic()
@@ -136,20 +141,15 @@ class BuildMonitor:
                 self._report()
 
     def _end(self, outcome: Outcome) -> None:
-        """Remember a build whose backend was called."""
         if self._began is None or not self.is_of_wheel:
             return
-        took = self._elapsed()
         self.history.add(
-            PastBuild(
-                name=self.build.name,
-                version=self._version,
+            past_build(
+                self.build,
+                self._elapsed(),
                 what=self.what,
-                mode=str(self.build.mode),
                 python=self.python,
                 outcome=outcome,
-                started=round(time.time() - took, 3),
-                seconds=round(took, 3),
                 cpu=round(self.usage.cpu, 3) if self.usage.cpu is not None else None,
                 peak=self.usage.peak or None,
                 processes=self.usage.processes,

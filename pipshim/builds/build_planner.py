@@ -7,38 +7,35 @@ a lock has it (`pipshim.lock.locked_builds`).
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim._pip.sources import build_system
 from pipshim.base.errors import BuildCycleError, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import CycleError, SharedResults
 from pipshim.base.tasks import each, in_order
-from pipshim.builds.build_estimate import estimated_seconds
-from pipshim.builds.build_request import BuildRequest, Component, OuterEnvironment
+from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component, OuterEnvironment
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_order import longest_first, needs, ordered
 from pipshim.model.combinations import BASE, Combination
 from pipshim.model.events import UNKNOWN
-from pipshim.model.solution import name_of
+from pipshim.model.solution import Pin, Solution, Source, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from packaging.utils import NormalizedName
-
-    from pipshim.builds.build_request import BuiltWheel
     from pipshim.builds.builder import Builder
     from pipshim.model.build_settings import Settings
     from pipshim.model.interpreter import TargetPython
-    from pipshim.model.solution import Pin, Solution, Source
     from pipshim.store.fetcher import Fetcher
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
@@ -46,6 +43,25 @@ T = TypeVar("T")
 
 _FETCHES = 8
 """How many sources are fetched at once."""
+
+_SECONDS_PER_MB = {
+    ".c": 10.0,
+    ".f": 10.0,
+    ".f90": 20.0,
+    ".cc": 50.0,
+    ".cpp": 50.0,
+    ".cxx": 50.0,
+    ".pyx": 50.0,
+    ".rs": 50.0,
+    ".cu": 500.0,
+}
+"""How long a compiler takes for the files of a language, roughly: what counts is the order."""
+
+_AT_LEAST = 1.0
+_NOT_COMPILED = frozenset(
+    {"test", "tests", "doc", "docs", "example", "examples", "benchmark", "benchmarks", ".git"}
+)
+_MB = 1_000_000
 
 
 class BuildPlan(NamedTuple):
@@ -70,7 +86,6 @@ class BuildPlanner:
     """Plans the builds of one command, and does each of them once.
 
     Attributes:
-        target: the Python to build for.
         outer: returns what builds without isolation see besides their own environment.
         combination: which conflicting extras and groups to build for.
 
@@ -115,6 +130,7 @@ class BuildPlanner:
             pins = self._project_pins(source, solution, plan.requirements)
             found = self.outer()
             outer = found if found.distributions else outer
+        sees_runtime = bool(self.combination.chosen) and plan.mode is not Mode.ISOLATED
         return BuildRequest(
             name=name_of(source),
             version=str(source.version or UNKNOWN),
@@ -127,14 +143,9 @@ class BuildPlanner:
             outer=outer,
             editable=source.editable,
             commit=source.commit,
-            combination=self._shown_combination(plan.mode),
+            combination=str(self.combination) if sees_runtime else "",
             package=source.package,
         )
-
-    def _shown_combination(self, mode: Mode) -> str:
-        """Return the combination of a build, if runtime versions count in it."""
-        is_chosen = bool(self.combination.chosen) and mode is not Mode.ISOLATED
-        return str(self.combination) if is_chosen else ""
 
     def with_extra(self, name: NormalizedName, declared: Iterable[str]) -> tuple[str, ...]:
         """Add the requirements of settings to the declared ones of a build."""
@@ -191,9 +202,7 @@ class BuildPlanner:
         one begins first, with what waits for it.
 
         Args:
-            sources: what to build, by name.
             solution: the pins of run time.
-            build: builds one of them, given its name.
 
         """
         self.builder.look_ahead((one.digest for one in sources.values()), ("wheel",))
@@ -292,6 +301,25 @@ def _estimate(source: Source) -> float:
         return estimated_seconds(source.directory)
     except (PipshimError, OSError):
         return 0.0  # its build will say what is wrong
+
+
+def estimated_seconds(source: Path) -> float:
+    """Estimate how long it takes to build a source tree, on one core."""
+    seconds = _AT_LEAST
+    for folder, folders, files in os.walk(source):
+        folders[:] = [name for name in folders if name.lower() not in _NOT_COMPILED]
+        for name in files:
+            per_mb = _SECONDS_PER_MB.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 many
+            if per_mb is not None:
+                seconds += per_mb * _size(f"{folder}/{name}") / _MB
+    return seconds
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 many
+    except OSError:
+        return 0
 
 
 def _dependencies(

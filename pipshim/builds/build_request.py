@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.build_record import Used
+from pipshim.model.build_record import Record, Used
 from pipshim.model.events import label
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from pipshim.builds.environment import BuildEnvironment
     from pipshim.model.build_mode import Mode
-    from pipshim.model.build_record import Record
     from pipshim.project.static_metadata import BuildSystem
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
@@ -46,7 +45,6 @@ class Component:
 
     @property
     def is_built(self) -> bool:
-        """Whether it comes from a source."""
         return self.build is not None
 
     @property
@@ -62,7 +60,6 @@ class OuterEnvironment:
     Attributes:
         folders: whose packages it can import.
         programs: folders that come last on PATH.
-        distributions: those of the folders, by name.
 
     """
 
@@ -80,8 +77,6 @@ class BuildRequest:
         digest: of the source; None for a folder, whose results are not cached.
         chosen_by: who chose the mode.
         open: fetches and unpacks the source, once; returns its folder and its build system.
-        requirements: its build requirements, declared and extra.
-        components: its environment.
         outer: what it sees besides.
         environment: where to build, if not in an environment of its own.
         editable: whether its metadata is that of an editable, which may require more than a wheel.
@@ -113,7 +108,6 @@ class BuildRequest:
 
     @property
     def waits_for(self) -> tuple[NormalizedName, ...]:
-        """What is built before it can begin."""
         return tuple(one.name for one in self.components if one.is_built)
 
     @property

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.utils import InvalidWheelFilename
@@ -27,7 +27,7 @@ from pipshim.base.tasks import each, paused
 from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
-from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component
+from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component, WorkerReport
 from pipshim.builds.built_wheel_needs import needs_of_built
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
@@ -35,7 +35,7 @@ from pipshim.builds.hint_lines import UserInput
 from pipshim.builds.hooks import Hooks
 from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
-from pipshim.builds.machine_shares import MachineShares
+from pipshim.builds.machine_shares import MachineShares, Share
 from pipshim.builds.processes import Processes
 from pipshim.builds.record_maker import RecordMaker
 from pipshim.builds.shared_builds import SharedBuilds
@@ -46,10 +46,10 @@ from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_record import difference
+from pipshim.model.build_record import Record, Used, difference
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.requirements import requires_dist
-from pipshim.model.shared_record import NO_KEY
+from pipshim.model.shared_record import NO_KEY, Kind, SharedRecord
 from pipshim.model.signing_keys import why_untrusted
 from pipshim.remote.wheel_needs import UnreadableWheelError
 
@@ -57,13 +57,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pipshim.base.masking import Mask
-    from pipshim.builds.build_request import WorkerReport
-    from pipshim.builds.machine_shares import Share
-    from pipshim.model.build_record import Record, Used
     from pipshim.model.build_settings import Settings
     from pipshim.model.events import Observer, What
     from pipshim.model.interpreter import Target
-    from pipshim.model.shared_record import Kind, SharedRecord
     from pipshim.remote.claims import HeldClaim
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
@@ -80,18 +76,10 @@ class Builder:
     """Runs the builds of one command.
 
     Attributes:
-        target: the Python to build for.
-        store: where built wheels go.
         cache: pipshim's cache folder, for records and logs.
-        settings: variables and config settings.
-        observer: receives the events of builds.
-        workspace: temporary folders.
         environments: temporary folders of build environments.
-        jobs: how many builds run at once.
-        environ: the user's environment variables.
         mask: knows the secrets to hide in logs.
         user: returns what the user has written and typed, for hints.
-        remote: the results of other machines' builds, if they are used.
         trust: the public keys that may have signed what came from a remote, now or earlier;
             without any, everything is trusted.
         elsewhere: lets another machine build, which puts the wheel into the remote; returns None
@@ -125,10 +113,9 @@ class Builder:
     _rebuilt: set[tuple[object, ...]] = field(default_factory=set, init=False)
     _built_now: set[str] = field(default_factory=set, init=False)
     _places: Semaphore = field(init=False)
-    _guard: Lock = field(default_factory=Lock, init=False)
     _shares: MachineShares = field(init=False)
     _job_tools: JobTools = field(init=False)
-    _said: set[str] = field(default_factory=set, init=False)
+    _said_older: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.at_once = self.jobs
@@ -157,7 +144,7 @@ class Builder:
         """Ask the backend for additional requirements (``get_requires_for_build_…``)."""
         kept = self._answer(build, "requires")
         if kept is not None:
-            return list(kept[1])
+            return list(kept.result)
         with self._building(build, "requirements") as (hooks, config):
             self._phase(build, "requirements")
             start = time.monotonic()
@@ -167,9 +154,8 @@ class Builder:
             for kind in kinds:
                 found.extend(one for one in hooks.requires(kind, config) if one not in found)
             seconds = time.monotonic() - start
-        self._keep(
-            build, BuildResult("requires", self.records.record(build, hooks), found, seconds)
-        )
+        result = BuildResult("requires", self.records.record(build, hooks), found, seconds)
+        self._keep(build, result)
         return found
 
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
@@ -188,7 +174,7 @@ class Builder:
         kept = self._answer(build, "metadata")
         if kept is None:
             return None
-        return str(kept[1]).encode("utf-8", "surrogateescape"), kept[0].against
+        return str(kept.result).encode("utf-8", "surrogateescape"), kept.record.against
 
     def editable(self, build: BuildRequest) -> Path:
         """Build an editable wheel (PEP 660), which is not cached."""
@@ -250,20 +236,15 @@ class Builder:
             return None
         before = self.seconds_of(build.name, build.version)
         most = _LONGEST_WAIT if before is None else max(_LEAST_WAIT, 3 * before)
+
+        def report(who: str) -> None:
+            text = f"waiting for {who}, who builds {build.label}"
+            self.observer(events.Waiting(text, build.name, build.version))
+
+        key = self.records.claim_key(build)
         with paused():  # other builds can begin meanwhile
-            waited = self._shared.wait(
-                self.records.claim_key(build),
-                lambda: self.processes.stopped,
-                most,
-                lambda who: self.observer(
-                    events.Waiting(
-                        f"waiting for {who}, who builds {build.label}", build.name, build.version
-                    )
-                ),
-            )
-        if not waited:
-            return None
-        return self._earlier(build) or self._from_remote(build)
+            waited = self._shared.wait(key, lambda: self.processes.stopped, most, report)
+        return (self._earlier(build) or self._from_remote(build)) if waited else None
 
     def _claimed(self, build: BuildRequest) -> AbstractContextManager[HeldClaim | None]:
         if self._shared is None or self._private(build):
@@ -294,8 +275,8 @@ class Builder:
 
     def _discard_earlier(self, build: BuildRequest) -> None:
         """Discard the wheels that ``--rebuild`` replaces."""
-        for record, *_ in list(self._found(build, "wheel", exact=False)):
-            self._cache.discard("wheel", record)
+        for result in self._found(build, "wheel", exact=False):
+            self._cache.discard("wheel", result.record)
         self._rebuilt.add(_key("wheel", build))
 
     def seconds_of(self, name: str, version: str) -> float | None:
@@ -308,12 +289,11 @@ class Builder:
         return self.origin(build) != "built"
 
     def origin(self, build: BuildRequest) -> Literal["cached", "remote", "built"]:
-        """Return where the wheel would come from."""
-        if build.digest is not None and self._earlier(build) is not None:
+        if build.digest is None:
+            return "built"
+        if self._earlier(build) is not None:
             return "cached"
-        if build.digest is not None and self._offer(build) is not None:
-            return "remote"
-        return "built"
+        return "remote" if self._offer(build) is not None else "built"
 
     def look_ahead(self, sources: Iterable[str | None], kinds: Sequence[Kind]) -> None:
         """Ask the remote for all results of several sources at once."""
@@ -354,13 +334,12 @@ class Builder:
             return None
         # The wheel that was built against the very same, if there is one, goes first.
         for exact in dict.fromkeys((True, self.settings.is_exact(build.name))):
-            for record, sha256, signer in self._found(build, "wheel", exact=exact):
-                tree = self.store.tree(str(sha256))
-                if tree is None:
-                    continue
-                metadata = tree.text(METADATA)
-                if exact or self._may_require(build, requires_dist(metadata)):
-                    return BuiltWheel(tree, record, "cached", signer=signer)
+            for result in self._found(build, "wheel", exact=exact):
+                tree = self.store.tree(str(result.result))
+                if tree is not None and (
+                    exact or self._may_require(build, requires_dist(tree.text(METADATA)))
+                ):
+                    return BuiltWheel(tree, result.record, "cached", signer=result.signer)
         return None
 
     def _offer(self, build: BuildRequest) -> SharedRecord | None:
@@ -379,12 +358,11 @@ class Builder:
 
     def _from_remote(self, build: BuildRequest) -> BuiltWheel | None:
         before = None
-        while (shared := self._offer(build)) not in (None, before) and self._shared is not None:
-            assert shared is not None
+        while (shared := self._offer(build)) not in (None, before):
+            assert self._shared is not None  # as it has offered that
             taken = self._shared.take_wheel(shared, self.records.conditions(build))
             if taken is not None:
-                tree, record, signer = taken
-                return BuiltWheel(tree, record, "remote", seconds=shared.seconds, signer=signer)
+                return taken
             before = shared  # it is damaged: there may be another
         return None
 
@@ -394,8 +372,6 @@ class Builder:
         """Return why a wheel has to be built again; None if it can be kept.
 
         Args:
-            build: the build that would be made now.
-            record: of the wheel.
             signer: of what came from a remote.
 
         """
@@ -416,21 +392,19 @@ class Builder:
         What a wheel requires may depend on pure Python distributions of its build environment.
         """
         kept = self._kept(build, "metadata")
-        return kept is None or set(requires_dist(str(kept[1]))) == set(requirements)
+        return kept is None or set(requires_dist(str(kept.result))) == set(requirements)
 
-    def _found(
-        self, build: BuildRequest, kind: Kind, *, exact: bool
-    ) -> Iterator[tuple[Record, Any, str | None]]:
+    def _found(self, build: BuildRequest, kind: Kind, *, exact: bool) -> Iterator[BuildResult]:
         conditions = self.records.conditions(build, exact=exact)
         return self._cache.lookup(kind, self.records.record(build), conditions)
 
-    def _kept(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
+    def _kept(self, build: BuildRequest, kind: Kind) -> BuildResult | None:
         """Return a cached answer of a hook. It depends on pure Python distributions too."""
         if build.digest is None or self._is_due(kind, build):
             return None
-        return next((found[:2] for found in self._found(build, kind, exact=True)), None)
+        return next(self._found(build, kind, exact=True), None)
 
-    def _answer(self, build: BuildRequest, kind: Kind) -> tuple[Record, Any] | None:
+    def _answer(self, build: BuildRequest, kind: Kind) -> BuildResult | None:
         """Return an answer of a hook from the cache, or from the remote."""
         kept = self._kept(build, kind)
         if kept is not None or self._shared is None:
@@ -473,28 +447,20 @@ class Builder:
             return "asked for"
         conditions = self.records.conditions(build, exact=self.settings.is_exact(build.name))
         why = self._cache.why_not("wheel", self.records.record(build), conditions)
-        if why == OLDER:
+        if why == OLDER and not self._said_older:
+            self._said_older = True
             text = "wheels that an older pipshim built are built again: their records do not say "
-            self._say_once(f"{text}which environment variables and tools they depend on")
+            text += "which environment variables and tools they depend on"
+            self.observer(events.Message("info", text))
         if why is None and self._shared is not None:
             why = self._shared.why_not(self.records.record(build), conditions)
         return why or ""
-
-    def _say_once(self, text: str) -> None:
-        with self._guard:
-            is_new = text not in self._said
-            self._said.add(text)
-        if is_new:
-            self.observer(events.Message("info", text))
 
     def _build(self, build: BuildRequest, why: str = "") -> BuiltWheel:
         with self._building(build, "wheel", why) as (hooks, config):
             self._phase(build, "wheel")
             start = time.monotonic()
-            environ = self.records.conditions(build).environ
-            choice = self.records.compiler_choice(build, environ, build.available)
-            with self._tools.asked_ahead(hooks.source, choice):
-                wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
+            wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             seconds = time.monotonic() - start
             tree = self._taken(wheel, build, hooks)
             record = self.records.record(
@@ -504,12 +470,13 @@ class Builder:
                 record = replace(record, version=tree.version)
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         components = self._trees(build.components) if record.compiled else []
-        needs, private = None, ""
+        built = BuiltWheel(tree, record, "built", wheel, hooks.log, seconds)
         try:
-            needs = needs_of_built(tree, record, hooks, components, build.outer)
+            return replace(
+                built, needs=needs_of_built(tree, record, hooks, components, build.outer)
+            )
         except UnreadableWheelError as error:
-            private = f"{error}{f': {error.hint}' if error.hint else ''}"
-        return BuiltWheel(tree, record, "built", wheel, hooks.log, seconds, needs, private)
+            return replace(built, private=f"{error}{f': {error.hint}' if error.hint else ''}")
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put a built wheel into the store, if it is what it was asked for."""
@@ -580,8 +547,7 @@ class Builder:
     def _share(self, build: BuildRequest, monitor: BuildMonitor) -> Iterator[Share]:
         """Give a build its share of the machine; one that needs much memory may have to wait."""
         if not monitor.is_of_wheel:
-            with self._shares.of_hook() as share:
-                yield share
+            yield self._shares.of_hook()
             return
         need = self.memory_need(build)
         with self._shares.of_build(

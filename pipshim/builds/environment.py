@@ -42,7 +42,6 @@ class BuildEnvironment:
     """Where one build runs.
 
     Attributes:
-        target: its interpreter and paths.
         leaks: whether PYTHONPATH and the like reach it (builds without isolation only).
         scripts: folders of programs that come after its own on PATH.
 
@@ -56,7 +55,6 @@ class BuildEnvironment:
         """Return all environment variables of a build's process.
 
         Args:
-            environ: the user's.
             extra: those that the settings add.
 
         """
@@ -72,7 +70,6 @@ def inherited(environ: Mapping[str, str], *, leaks: bool) -> dict[str, str]:
     """Return the user's environment variables that reach a build.
 
     Args:
-        environ: all of them.
         leaks: whether PYTHONPATH and the like are among them.
 
     """
@@ -140,8 +137,6 @@ def make(
 
     Args:
         directory: becomes the environment's prefix.
-        base: the Python to make it of.
-        trees: what is installed in it.
         behind: folders whose packages are seen too, after its own (a staging environment's).
 
     """

@@ -4,24 +4,29 @@ Making an environment and importing a backend takes longer than building a small
 projects need the same few. No build may see what another has left: a modified environment is
 removed. Bytecode does not count, as every import may write it, and is linked into the next one.
 """
+# Paths are strings here: a build environment has a thousand files.
+# ruff: noqa: PTH103, PTH208
 
 from __future__ import annotations
 
 import os
 import shutil
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.builds import bytecode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pipshim.builds.environment import BuildEnvironment
     from pipshim.builds.processes import Processes
+    from pipshim.model.interpreter import Target
     from pipshim.store.unpacked_wheel import UnpackedWheel
+
+_BYTECODE = "__pycache__"
+"""Where Python keeps what it has compiled (PEP 3147)."""
 
 
 @dataclass(eq=False)
@@ -29,7 +34,6 @@ class PooledEnvironment:
     """An environment for one build at a time.
 
     Attributes:
-        environment: where the build runs.
         trees: its packages, in the order of the request's components.
         as_made: its contents before the first build, by path: see `_contents`.
 
@@ -48,12 +52,7 @@ class PooledEnvironment:
 
 
 class EnvironmentPool:
-    """The build environments of one command that wait for their next build.
-
-    Args:
-        processes: what runs in them.
-
-    """
+    """The build environments of one command that wait for their next build."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -105,7 +104,7 @@ class EnvironmentPool:
         missing = set(trees)
         for other in used:
             common = missing.intersection(other.trees)
-            bytecode.bring(common, other.environment.target, environment.target)
+            link_bytecode(common, other.environment.target, environment.target)
             missing -= common
         return pooled
 
@@ -120,7 +119,7 @@ def _contents(folder: str) -> dict[str, tuple[int, int, int]]:
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                if entry.name == bytecode.FOLDER:
+                if entry.name == _BYTECODE:
                     continue
                 status = entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
@@ -129,3 +128,38 @@ def _contents(folder: str) -> dict[str, tuple[int, int, int]]:
                 else:
                     found[entry.path] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return found
+
+
+def link_bytecode(trees: Iterable[UnpackedWheel], source: Target, destination: Target) -> None:
+    """Link the bytecode of these packages; what cannot be linked is compiled again.
+
+    A ``.pyc`` is valid for the time and size of its source, which linking has kept, and Python
+    replaces one, rather than write to it.
+
+    Args:
+        trees: packages that both environments have.
+        source: the environment with bytecode; a build may be running in it.
+        destination: where nothing runs yet.
+
+    """
+    for tree in trees:
+        for scheme, folder, names, _ in tree.bundle.groups:
+            if scheme not in {"purelib", "platlib"}:
+                continue
+            compiled = f"{getattr(source, scheme)}/{folder}{_BYTECODE}"
+            with suppress(OSError):
+                found = [name for name in os.listdir(compiled) if _module(name) in names]
+                into = f"{getattr(destination, scheme)}/{folder}{_BYTECODE}"
+                if found:
+                    os.makedirs(into, exist_ok=True)
+                for name in found:
+                    with suppress(FileExistsError):
+                        os.link(f"{compiled}/{name}", f"{into}/{name}")
+
+
+def _module(name: str) -> str:
+    """Return the source of bytecode: ``a.py`` of ``a.cpython-311.pyc``.
+
+    Bytecode that is being written has a longer name.
+    """
+    return f"{name.partition('.')[0]}.py" if name.endswith(".pyc") else ""

@@ -83,19 +83,19 @@ class UserInput:
 
     def extra_dependencies(self, package: str, requirement: str) -> str:
         """Return the lines that add a requirement to the build environment of a package."""
-
-        def change(old: Any) -> object:
-            return merge([*_array(old), *self._typed_extra(package, old)], (), requirement)
-
-        return self.setting("extra-build-dependencies", package, change)
+        return self.setting(
+            "extra-build-dependencies",
+            package,
+            lambda old: merge([*_array(old), *self._typed_extra(package, old)], (), requirement),
+        )
 
     def variables(self, package: str, variables: Mapping[str, str]) -> str:
         """Return the lines that set variables for the builds of a package."""
-
-        def change(old: Any) -> object:
-            return {**(old if isinstance(old, dict) else {}), **variables}
-
-        return self.setting("extra-build-variables", package, change)
+        return self.setting(
+            "extra-build-variables",
+            package,
+            lambda old: {**(old if isinstance(old, dict) else {}), **variables},
+        )
 
     def without_isolation(self, package: str) -> str:
         """Return the lines that have a package built without isolation."""

@@ -34,13 +34,10 @@ class FailedBuild:
 
     Attributes:
         package: the name of what was built; a version after it is ignored.
-        mode: the build mode's name.
-        chosen_by: what chose the mode, as in the events.
         returncode: the exit status of the build's process, negative for a signal.
         user: what the user has written and typed already, for lines that replace it.
         requires: the build requirements that its build-system table declares.
         torch: the version of torch in the build's environment, if that is known.
-        variables: the build's environment variables.
         disk: the file system that it was built on, in words.
         memory: how much memory it used and there is, in words, and how much to set aside for it.
         ran_out: whether it is known to have failed for lack of memory.
@@ -86,7 +83,6 @@ def hint_for(output: str, build: FailedBuild) -> str | None:
     Args:
         output: all that the build printed (the end suffices); for a backend that is not there, the
             text of ``BackendUnavailable``, since such a build prints nothing.
-        build: what was built.
 
     """
     build = replace(build, package=canonicalize_name(build.package.partition(" ")[0]))
@@ -470,10 +466,6 @@ def _full_disk(_match: re.Match[str], build: FailedBuild) -> str:
 # Memory, versions, files.
 
 
-def _killed(_match: re.Match[str], build: FailedBuild) -> str:
-    return _memory(build)
-
-
 def _memory(build: FailedBuild) -> str:
     killed = "There was too little memory" if build.ran_out else "A program of the build was killed"
     problem = killed if build.ran_out else f"{killed} or got no more memory"
@@ -598,7 +590,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r", in get_wheel_url$", _own_download),
     (rf"^[ \t]*Guessing wheel URL: [^\0]*?{_DOWNLOAD_FAILED}", _own_download),
     (rf"{_CUDA_FOUND}to compile\s+PyTorch \((?P<torch>[^)\n]+)\)", _cuda_version),
-    *((pattern, _killed) for pattern in _NO_MEMORY),
+    *((pattern, lambda _, build: _memory(build)) for pattern in _NO_MEMORY),
     (r"requires a different Python: (?P<python>\S+) not in '(?P<wanted>[^'\n]+)'", _python_limits),
     (rf"{_LIMITS}(?P<wanted>[^\n]+?) are supported", _python_limits),
     (r"module 'pkgutil' has no attribute 'ImpImporter'", _old_setuptools),

@@ -34,7 +34,7 @@ from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hint_lines import UserInput
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed, was_refused
 from pipshim.builds.memory_shortage import describe, ran_out
-from pipshim.builds.processes import Backend
+from pipshim.builds.processes import Backend, Processes
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_variables import value_digest
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pipshim.builds.build_request import BuildRequest
-    from pipshim.builds.processes import Processes
     from pipshim.builds.resource_usage import Usage
     from pipshim.project.static_metadata import BuildSystem
 
@@ -103,18 +102,9 @@ class Hooks:
     """The hooks of one source tree's backend, in one environment.
 
     Attributes:
-        build: what is built.
-        source: the source tree.
-        system: its build system.
-        python: the environment's interpreter.
-        variables: the whole environment of the process.
         log: the file that all output goes to.
-        processes: where running builds are known.
         on_output: told every line of output, as it comes.
-        hide: gives a text without secrets.
-        usage: is told what the processes use.
         user: returns what the user has written and typed, for hints.
-        trace: what the hooks did so far.
 
     """
 
@@ -137,10 +127,7 @@ class Hooks:
         """Call ``get_requires_for_build_wheel`` or ``…_editable``; nothing without that hook."""
 
         def call(caller: BuildBackendHookCaller) -> list[str]:
-            if kind == "editable":
-                found = caller.get_requires_for_build_editable(config)
-            else:
-                found = caller.get_requires_for_build_wheel(config)
+            found = getattr(caller, f"get_requires_for_build_{kind}")(config)
             return [_valid_requirement(one) for one in found]
 
         return self._call("build requirements", call)
@@ -173,13 +160,11 @@ class Hooks:
         return self._call("metadata", call)
 
     def wheel(self, into: Path, config: Mapping[str, Any]) -> Path:
-        """Call ``build_wheel``; answer the wheel's path."""
         return self._call(
             "wheel", lambda caller: into / _valid_name(caller.build_wheel(str(into), config))
         )
 
     def editable(self, into: Path, config: Mapping[str, Any]) -> Path:
-        """Call ``build_editable`` (PEP 660); answer the wheel's path."""
         return self._call(
             "editable", lambda caller: into / _valid_name(caller.build_editable(str(into), config))
         )

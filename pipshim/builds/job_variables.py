@@ -120,7 +120,6 @@ class JobTools:
         scikit-build-core runs it by its path, and not as PATH has it.
 
         Args:
-            programs: the environment's folder of programs.
             path: the PATH of builds.
 
         """

@@ -41,9 +41,7 @@ class MachineShares:
     """Gives each running build its share.
 
     Args:
-        at_once: how many builds run at once.
         jobserver: shares the cores between builds that run at the same time.
-        budget: knows how much memory there is.
 
     """
 
@@ -56,10 +54,9 @@ class MachineShares:
         self._running = 0
         self._guard = threading.Lock()
 
-    @contextmanager
-    def of_hook(self) -> Iterator[Share]:
-        """Give the share of a backend that is asked for something small."""
-        yield Share(self._jobs(self._width()))
+    def of_hook(self) -> Share:
+        """Return the share of a backend that is asked for something small."""
+        return Share(self._jobs(self._width()))
 
     @contextmanager
     def of_build(

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.memory import memory
+from pipshim.base.memory import Memory, memory
 from pipshim.base.tasks import paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipshim.base.memory import Memory
     from pipshim.builds.resource_usage import Usage
 
 _LOOK_SECONDS = 0.5
@@ -69,10 +68,7 @@ class MemoryBudget:
         """Wait until a build fits; yield how many bytes there are if it does not fit even alone.
 
         Args:
-            need: how many bytes it needs; None if that is not known.
-            usage: what it uses, once it runs.
             waiting: called once before it waits.
-            is_stopped: whether nothing is to be waited for any more.
 
         """
         build = _Build(need or 0, usage)

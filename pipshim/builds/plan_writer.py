@@ -13,7 +13,6 @@ from packaging.pylock import (
     Package,
     PackageArchive,
     PackageDirectory,
-    PackageSdist,
     PackageVcs,
     PackageWheel,
 )
@@ -53,12 +52,7 @@ class NotPlannableError(Exception):
 
 @dataclass
 class PlanWriter:
-    """Collects the builds of a plan, each with those that it needs.
-
-    Attributes:
-        builder: would run them here; its settings count.
-
-    """
+    """Collects the builds of a plan, each with those that it needs."""
 
     builder: Builder
     _builds: dict[str, PlannedBuild] = field(default_factory=dict, init=False)
@@ -72,11 +66,9 @@ class PlanWriter:
             self.leave_out(build.name, build.version, str(error))
 
     def leave_out(self, name: str, version: str, reason: str) -> None:
-        """Note why something that is built cannot be in a plan."""
         self._left_out[name] = LeftOut(name, None if version == UNKNOWN else version, reason)
 
     def plan(self, tools: Mapping[str, str] | None = None) -> PlanFile:
-        """Return the plan of all that was added."""
         settings, target = self.builder.settings, self.builder.target
         own = self._compiler_variables()
         return PlanFile(
@@ -109,12 +101,7 @@ class PlanWriter:
         }
 
     def add_or_raise(self, build: BuildRequest) -> str:
-        """Add a build and those that it needs; return its id.
-
-        Raises:
-            NotPlannableError: it cannot be in a plan.
-
-        """
+        """Add a build and those that it needs; return its id."""
         self._check(build)
         assert build.package is not None  # as was checked
         target = self.builder.target
@@ -153,12 +140,7 @@ class PlanWriter:
         return key
 
     def _check(self, build: BuildRequest) -> None:
-        """Check that nothing which a build uses is on this machine only.
-
-        Raises:
-            NotPlannableError: something is.
-
-        """
+        """Check that nothing which a build uses is on this machine only."""
         if build.digest is None or build.package is None:
             raise NotPlannableError("it is built from a folder, or its source has no sha256 hash")
         settings = self.builder.settings
@@ -209,12 +191,11 @@ def portable(package: Package, target: TargetPython) -> Package:
     if isinstance(artifact, PackageVcs):
         return replace(bare, vcs=replace(artifact, url=url, path=None))
     kept = replace(artifact, url=url, path=None, upload_time=None)
+    if isinstance(kept, PackageWheel):
+        return replace(bare, wheels=[kept])
     if isinstance(kept, PackageArchive):
         return replace(bare, archive=kept)
-    if isinstance(kept, PackageSdist):
-        return replace(bare, sdist=kept)
-    assert isinstance(kept, PackageWheel)  # that is all there is
-    return replace(bare, wheels=[kept])
+    return replace(bare, sdist=kept)
 
 
 @lru_cache(maxsize=1)

@@ -48,7 +48,6 @@ class Backend(NamedTuple):
     """What a process has to import before a hook is forked from it.
 
     Attributes:
-        module: the backend's.
         hook_folder: the folder of the hook script, the first on ``sys.path``.
 
     """
@@ -63,8 +62,6 @@ class ForkServer:
     Importing a backend takes longer than most hooks of a small project; this does it once.
 
     Args:
-        python: the environment's interpreter.
-        backend: what it imports.
         variables: the whole environment of the process, when it starts and imports.
 
     """
@@ -122,7 +119,6 @@ class ForkServer:
         return int(status), ProcessUsage(float(cpu), int(peak))
 
     def close(self) -> None:
-        """End the server, whatever it is doing."""
         self._process.kill()
         with contextlib.suppress(OSError), self._process:
             self._process.wait()
@@ -166,9 +162,7 @@ class Processes:
 
         Args:
             command: the interpreter, the script and its arguments.
-            cwd: its working directory.
             variables: the whole environment of the process.
-            log: the file that its output is appended to.
             backend: what the script imports, if it may be forked. No other call may use the same
                 interpreter at the same time then.
             usage: receives what the process and its descendants use.
@@ -241,7 +235,6 @@ class Processes:
 
     @property
     def stopped(self) -> bool:
-        """Whether all of them were ended."""
         return self._stopped
 
     def stop(self) -> None:
@@ -253,7 +246,6 @@ class Processes:
         self.close()
 
     def close(self) -> None:
-        """End the fork servers."""
         with self._lock:
             servers = [*self._idle.values(), *self._lent]
             self._idle.clear()
@@ -301,7 +293,6 @@ def _at_start(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end(processes: Iterable[Process]) -> None:
-    """End these with their descendants."""
     leaders = {one.pid for one in processes}
     known: set[int] = set()
 

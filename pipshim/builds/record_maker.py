@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from packaging.utils import NormalizedName
-
     from pipshim.builds.build_request import BuildRequest, Component
     from pipshim.builds.hooks import Hooks
     from pipshim.model.build_settings import Settings
@@ -40,17 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RecordMaker:
-    """Makes the records of one command's builds.
-
-    Attributes:
-        target: the Python to build for.
-        store: has the wheels of build environments.
-        settings: variables and config settings.
-        environ: the user's environment variables.
-        tools: finds compilers and programs.
-        workspace: the folder of the command's temporary files.
-
-    """
+    """Makes the records of one command's builds."""
 
     target: Target
     store: Store
@@ -95,7 +83,6 @@ class RecordMaker:
         return machine_key(self.environ, self.tools, self.target)
 
     def claim_key(self, build: BuildRequest) -> str:
-        """Return the name of the claim on a build."""
         return claim.key_of(self.record(build), self.conditions(build))
 
     def selection_key(self, build: BuildRequest) -> str:
@@ -108,7 +95,6 @@ class RecordMaker:
         """Return what decides which compilers a build finds.
 
         Args:
-            environ: its environment variables.
             systems: the distributions of its environment, build systems among them.
 
         """
@@ -211,14 +197,7 @@ class RecordMaker:
 
 
 def machine_key(environ: Mapping[str, str], tools: Tools, target: Target) -> str:
-    """Return what is the same on machines on which builds find the same.
-
-    Args:
-        environ: the user's environment variables.
-        tools: finds compilers.
-        target: the Python to build for.
-
-    """
+    """Return what is the same on machines on which builds find the same."""
     choice = CompilerChoice(environ, target.compilers)
     return claim.machine_key(
         Conditions(

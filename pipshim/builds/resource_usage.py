@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.memory import memory
+from pipshim.base.memory import Memory, memory
 from pipshim.model.machine_needs import is_native
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Collection, Iterator
 
-    from pipshim.base.memory import Memory
 
 _INTERVAL_SECONDS = 0.25
 _MOST_OF_THE_TIME = 0.02

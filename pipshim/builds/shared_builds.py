@@ -7,21 +7,32 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from packaging.tags import parse_tag
+from packaging.tags import Tag, parse_tag
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from pipshim.base.errors import InstallError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.builds.build_cache import BuildResult
-from pipshim.builds.pushed_result import push, why_unshared
+from pipshim.builds.build_cache import BuildCache, BuildResult
+from pipshim.builds.build_request import BuiltWheel
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
-from pipshim.model.artifacts import unsuitable_tags
-from pipshim.model.build_record import difference
+from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.build_record import Conditions, Record, difference
+from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.requirements import requires_dist
+from pipshim.model.shared_record import (
+    InvalidRecordError,
+    Kind,
+    SharedRecord,
+    SharedWheel,
+    headers_of,
+    parse,
+    why_private,
+    without_paths,
+)
 from pipshim.remote.signatures import signer_of
 from pipshim.remote.wheel_limits import why_excessive
 
@@ -29,13 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from packaging.tags import Tag
-
-    from pipshim.builds.build_cache import BuildCache
-    from pipshim.model.build_record import Conditions, Record
     from pipshim.model.events import Level
     from pipshim.model.interpreter import TargetPython
-    from pipshim.model.shared_record import Kind, SharedRecord
     from pipshim.remote.claims import HeldClaim
     from pipshim.remote.remote_cache import RemoteCache
     from pipshim.store.store import Store
@@ -45,17 +51,24 @@ FROM_REMOTE = "it came from a remote"
 """Why a result is not added to a remote."""
 
 
-@dataclass
-class SharedBuilds:
-    """The results of builds that other machines have, and those that they may have.
+class Pushed(NamedTuple):
+    """What became of a result.
 
     Attributes:
-        remote: where they are.
-        cache: the results here.
-        store: the wheels here.
-        target: the Python to build for.
+        how: whether it was added, was there, is not for others, or could not be added.
+        why: why it is not for others.
+        size: of an added wheel, in bytes.
 
     """
+
+    how: Literal["added", "present", "private", "failed"]
+    why: str = ""
+    size: int = 0
+
+
+@dataclass
+class SharedBuilds:
+    """The results of builds that other machines have, and those that they may have."""
 
     remote: RemoteCache
     cache: BuildCache
@@ -73,7 +86,6 @@ class SharedBuilds:
         """Return a result that may be used now.
 
         Args:
-            kind: what is asked of the backend.
             now: the record of the build that would be made.
             key: what is known before it (`pipshim.model.claim.selection_key`).
             conditions: what it would meet, the strictest first.
@@ -103,11 +115,10 @@ class SharedBuilds:
     def has(self, shared: SharedRecord) -> bool:
         """Return whether the cache has a result with an equal record, and its wheel."""
         return self.cache.has(
-            shared.kind, shared.record, lambda result: self._is_there(shared.kind, result)
+            shared.kind,
+            shared.record,
+            lambda result: shared.kind != "wheel" or self.store.tree(str(result)) is not None,
         )
-
-    def _is_there(self, kind: Kind, result: Any) -> bool:
-        return kind != "wheel" or self.store.tree(str(result)) is not None
 
     def why_not(self, now: Record, conditions: Conditions) -> str | None:
         """Say how the most similar wheel of the remote differs; None if there is none."""
@@ -116,16 +127,13 @@ class SharedBuilds:
         closest = min(filter(None, reasons), key=lambda why: why.count("; "), default=None)
         return None if closest is None else f"the remote has another: {closest}"
 
-    def take_answer(self, shared: SharedRecord, conditions: Conditions) -> tuple[Record, Any]:
-        """Take what a backend answered into the cache."""
+    def take_answer(self, shared: SharedRecord, conditions: Conditions) -> BuildResult:
         result = shared.result
         plain = list(result) if isinstance(result, tuple) else result
-        return self._keep(shared, plain, conditions)[0], plain
+        return self._keep(shared, plain, conditions)
 
-    def take_wheel(
-        self, shared: SharedRecord, conditions: Conditions
-    ) -> tuple[UnpackedWheel, Record, str] | None:
-        """Take a wheel into the store, and return its signer too; None if that fails."""
+    def take_wheel(self, shared: SharedRecord, conditions: Conditions) -> BuiltWheel | None:
+        """Take a wheel into the store; None if that fails."""
         present = self.store.tree(shared.wheel.sha256)
         tree = present if present is not None else self._fetched(shared)
         if tree is None:
@@ -136,7 +144,8 @@ class SharedBuilds:
                 self.store.remove(tree.folder)
             self.remote.reject_wheel(shared, problem)
             return None
-        return tree, *self._keep(shared, tree.sha256, conditions)
+        kept = self._keep(shared, tree.sha256, conditions)
+        return BuiltWheel(tree, kept.record, "remote", seconds=kept.seconds, signer=kept.signer)
 
     def _fetched(self, shared: SharedRecord) -> UnpackedWheel | None:
         """Fetch a wheel into the store; None if it cannot be fetched or unpacked."""
@@ -154,22 +163,18 @@ class SharedBuilds:
         self.remote.reject_wheel(shared, why)
         return None
 
-    def _keep(
-        self, shared: SharedRecord, result: Any, conditions: Conditions
-    ) -> tuple[Record, str]:
+    def _keep(self, shared: SharedRecord, result: Any, conditions: Conditions) -> BuildResult:
         """Write a result into the cache, with its signer and the places of this machine's tools."""
-        tools = {}
-        systems = shared.record.systems
-        for name, tool in shared.record.tools.items():
-            here = conditions.tools(name, systems)
-            tools[name] = here if here == tool else tool
-        record = replace(shared.record, tools=tools)
+        record = shared.record
+        here = {name: conditions.tools(name, record.systems) for name in record.tools}
+        same = {name: tool for name, tool in here.items() if tool == record.tools[name]}
+        record = replace(record, tools={**record.tools, **same})
         signer = signer_of(shared.content, shared.signature)
         kept = BuildResult(
             shared.kind, record, result, shared.seconds, private=FROM_REMOTE, signer=signer
         )
         self.cache.store(kept)
-        return record, signer
+        return kept
 
     def wait(
         self, key: str, is_stopped: Callable[[], bool], most: float, report: Callable[[str], object]
@@ -178,7 +183,6 @@ class SharedBuilds:
 
         Args:
             key: of the build (`pipshim.model.claim.key_of`).
-            is_stopped: whether the command is being stopped.
             most: how long to wait, in seconds.
             report: told who builds, when waiting begins.
 
@@ -218,7 +222,6 @@ class SharedBuilds:
         """Add a result to the remote, soon.
 
         Args:
-            result: what the cache has.
             wheel: the file of a wheel, which may be moved meanwhile.
             anew: add it though the remote has one with an equal record.
             claim: released when that is done.
@@ -250,6 +253,66 @@ class SharedBuilds:
                     claim.release()
 
         self.remote.soon(work)
+
+
+def why_unshared(result: BuildResult) -> str | None:
+    """Say why no other machine may have a result; None if nothing prevents that."""
+    why = result.private or why_private(result.record)
+    if why is None and result.kind == "wheel" and result.needs is None:
+        return "an older pipshim built it, and did not read what it needs of a machine"
+    return why
+
+
+def push(
+    remote: RemoteCache,
+    store: Store,
+    result: BuildResult,
+    file: Callable[[], Path] | None,
+    *,
+    anew: bool = False,
+) -> Pushed:
+    """Add a result to the remote.
+
+    Args:
+        file: makes the file of a wheel; None for another kind of result.
+        anew: add it though the remote has one with an equal record.
+
+    """
+    why = why_unshared(result)
+    if why is not None:
+        return Pushed("private", why)
+    record = without_paths(result.record)
+    there = remote.records(result.kind, record.source, record.python, record.platform)
+    same = (one for one in there if one.record.key() == record.key())
+    if not anew and any(map(remote.is_of_use, same)):
+        return Pushed("present")
+    wheel = file() if file is not None else None
+    shared = _shared(store, replace(result, record=record), wheel)
+    try:
+        parse(shared.to_bytes(), record.source, shared.name)
+    except InvalidRecordError as error:
+        return Pushed("private", str(error))
+    if not remote.push(shared, wheel):
+        return Pushed("failed")
+    return Pushed("added", size=shared.wheel.size if wheel is not None else 0)
+
+
+def _shared(store: Store, result: BuildResult, file: Path | None) -> SharedRecord:
+    plain: SharedWheel | str | tuple[str, ...]
+    needs = None
+    if file is not None:
+        tree = store.tree(str(result.result))
+        assert tree is not None  # whoever has the file has put it there
+        metadata = tree.text(METADATA)
+        size = file.stat().st_size
+        plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
+        needs = MachineNeeds.from_json(result.needs)
+    elif result.kind == "metadata":
+        plain = headers_of(str(result.result))
+    else:
+        plain = tuple(result.result)
+    seconds = float(result.seconds)
+    return SharedRecord(result.kind, result.record, plain, seconds, needs, result.key)
 
 
 def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:

@@ -6,17 +6,16 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim.base import process_tree, toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
 from pipshim.base.shared_results import SharedResults
-from pipshim.base.tasks import TaskGroup
 from pipshim.model.build_tools import (
     OF_CHANNEL,
     Tool,
@@ -31,6 +30,7 @@ from pipshim.model.compiler_choice import (
     NATIVE_FILE,
     TOOLCHAIN_FILE,
     WRAPPERS,
+    CompilerChoice,
     candidates,
     of_cargo_config,
     of_native_file,
@@ -38,10 +38,8 @@ from pipshim.model.compiler_choice import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping
 
-    from pipshim.model.compiler_choice import CompilerChoice
 
 GIT_LFS, RUSTUP = "git-lfs", "rustup"
 _SECONDS = 5.0
@@ -80,20 +78,12 @@ class Tools:
                 return self._tool(os.path.abspath(path))  # noqa: PTH100 links stay
         return None
 
-    @contextmanager
-    def asked_ahead(self, source: Path, choice: CompilerChoice) -> Iterator[None]:
-        """Ask the compilers of a source tree for their versions while it is built."""
-        with TaskGroup(1) as group:
-            group.start(lambda: self.used(source, (), choice))
-            yield
-
     def used(
         self, source: Path, programs: Iterable[str], choice: CompilerChoice
     ) -> dict[str, Tool | None]:
         """Return the tools that a compiled wheel depends on.
 
         Args:
-            source: the source tree that was built.
             programs: the files of the machine's that the build was seen to execute.
             choice: what decides; the programs are added to its systems.
 
@@ -119,11 +109,9 @@ class Tools:
         channel = environ.get("RUSTUP_TOOLCHAIN") or channel
         command += ["--toolchain", channel] if channel else []
         key = f"{command} {environ.get('RUSTUP_HOME')}"
-        return self._of_toolchains.get(key, lambda: self._path_printed(command, environ))
-
-    def _path_printed(self, command: list[str], environ: Mapping[str, str]) -> str | None:
-        outputs = self._output(command, environ)
-        return None if outputs is None else outputs[0].strip() or None
+        return self._of_toolchains.get(
+            key, lambda: (self._output(command, environ) or ("",))[0].strip() or None
+        )
 
     def _tool(self, path: str) -> Tool | None:
         try:
@@ -287,7 +275,6 @@ def _with_channel(name: str, source: Path) -> str:
 
 
 def _suffixes(source: Path) -> set[str]:
-    """Return the suffixes of the files of a source tree."""
     found: set[str] = set()
     count = 0
     for _, _, names in os.walk(source):

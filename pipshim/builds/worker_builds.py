@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,16 @@ from pipshim.base.shared_results import SharedResults
 from pipshim.builds.plan_writer import NotPlannableError, PlanWriter
 from pipshim.builds.worker_events import WorkerEvents
 from pipshim.model import events
-from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.engine import Engine, Needs, NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from pathlib import Path
 
     from pipshim.builds.build_request import BuildRequest
     from pipshim.builds.builder import Builder
     from pipshim.model.events import Observer
-    from pipshim.workers.engine import Engine
 
 _POLL_SECONDS = 0.1
 _ATTEMPTS = 3
@@ -40,7 +38,6 @@ class WorkerBuilds:
         open: connects to the engine; called when it is needed first.
         remote: where workers put wheels.
         setup: a line of shell code that workers run before each build.
-        observer: told of what workers do.
 
     """
 
@@ -74,7 +71,8 @@ class WorkerBuilds:
         for _ in range(_ATTEMPTS):
             try:
                 engine = self._connected()
-                self._say_waiting(engine, build)
+                text = f"{build.label} waits for a worker of {engine.label}"
+                self.observer(events.Waiting(text, build.name, build.version))
                 future = engine.submit(task, needs, excluded, relay.take)
                 outcome = self._outcome(future, lambda: builder.processes.stopped)
             except NoWorkerError as no_worker:
@@ -96,24 +94,13 @@ class WorkerBuilds:
         self._warn(f"{build.label} is built here{why}")
         return None
 
-    def _say_waiting(self, engine: Engine, build: BuildRequest) -> None:
-        text = f"{build.label} waits for a worker of {engine.label}"
-        self.observer(events.Waiting(text, build.name, build.version))
-
     def close(self) -> None:
-        """End all builds on workers."""
         self._is_over = True
         engine = self._engines.peek(self.remote)
         if engine is not None:
             engine.close()
 
     def _connected(self) -> Engine:
-        """Connect once.
-
-        Raises:
-            NoWorkerError: that failed, or the command ends.
-
-        """
         engine = self._engines.get(self.remote, self.open)
         if self._is_over:
             engine.close()
@@ -136,13 +123,6 @@ class WorkerBuilds:
 
     @staticmethod
     def _outcome(future: Future[TaskOutcome], is_stopped: Callable[[], bool]) -> TaskOutcome:
-        """Wait for a task.
-
-        Raises:
-            NoWorkerError: no worker is left.
-            KeyboardInterrupt: the command is to end.
-
-        """
         while not wait([future], _POLL_SECONDS).done:
             if is_stopped():
                 future.cancel()

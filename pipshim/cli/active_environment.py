@@ -37,8 +37,6 @@ def options(
     """Return the options that make pip act on the active environment; none if it does by itself.
 
     Args:
-        command: pip's command.
-        before: the options before it.
         environ: VIRTUAL_ENV, PATH and PIP_PYTHON count.
         program: what was started (``sys.argv[0]``): only a script found on PATH serves the active
             environment.

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import (
-    InvalidName,
-    canonicalize_name,
-)
+from packaging.utils import InvalidName, canonicalize_name
 
 from pipshim.base import toml_files, urls
 from pipshim.base.errors import UsageError
-from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.project_lock import name_of_given
 from pipshim.model import torch_backends
 from pipshim.model.artifacts import name_and_version
 from pipshim.model.package_sources import credentials_variable
-from pipshim.project.editing import with_parts
+from pipshim.project.editing import Document, with_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipshim.cli.context import Context
     from pipshim.model.requests import AddRequest
-    from pipshim.project.editing import Document
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 _EXTRAS = re.compile(r"(?P<place>.+?)(?P<extras>\[[^\[\]]*\])?$")
@@ -144,45 +139,23 @@ def _said(url: str) -> str | None:
 _FILES = (".whl", ".tar.gz", ".zip")
 
 
-@dataclass(frozen=True)
-class AddedIndex:
-    """An index, and the packages that will come from it.
-
-    Attributes:
-        url: None if pyproject.toml has the index already.
-        keys: the index's other keys.
-        conditions: where that applies: keys of a source.
-
-    """
-
-    name: str
-    url: str | None = None
-    keys: Mapping[str, object] = field(default_factory=dict)
-    packages: Sequence[str] = ()
-    conditions: Mapping[str, object] = field(default_factory=dict)
-
-    def __call__(self, document: Document) -> None:
-        if self.url is not None:
-            document.set_index(self.name, self.url, **self.keys)
-        for package in self.packages:
-            name, entry = canonicalize_name(package), {"index": self.name, **self.conditions}
-            document.add_source(name, entry)
-            if "extra" in entry:
-                document.conflict(str(entry["extra"]), name)
-
-
 def added_index(
     request: AddRequest, requirements: Iterable[NewRequirement], context: Context
-) -> AddedIndex | None:
-    """Return the requested index, if there is one.
+) -> Callable[[Document], None] | None:
+    """Return what adds the requested index to a document, and sends the packages there.
 
     Raises:
         UsageError: there is no such index, or what is added does not come from one.
 
     """
+    extra = {"extra": request.optional} if request.optional else {}
     if request.torch_backend is not None:
+        backend = _torch_backend(request.torch_backend, context)
         names = [canonicalize_name(Requirement(one.text).name) for one in requirements]
-        return _torch(request, names, context)
+        name, marker = torch_backends.index_name(backend), torch_backends.marker(backend)
+        source = {"index": name, **extra, **({"marker": marker} if marker else {})}
+        location = torch_backends.index_url(backend), {"explicit": True}
+        return partial(_add_index, name, *location, torch_backends.packages(backend, names), source)
     if request.index is None:
         return None
     for one in requirements:
@@ -194,12 +167,26 @@ def added_index(
                 hint="add it without --index",
             )
     name, url = request.index
-    return AddedIndex(
-        name,
-        *_location(name, url, context),
-        packages=[Requirement(one.text).name for one in requirements],
-        conditions=_conditions(request, request.marker),
-    )
+    packages = [Requirement(one.text).name for one in requirements]
+    source = {"index": name, **extra, **({"marker": request.marker} if request.marker else {})}
+    return partial(_add_index, name, *_location(name, url, context), packages, source)
+
+
+def _add_index(
+    name: str,
+    url: str | None,
+    keys: Mapping[str, object],
+    packages: Iterable[str],
+    source: Mapping[str, object],
+    document: Document,
+) -> None:
+    """Add an index, unless pyproject.toml has it already (no URL), and the packages' sources."""
+    if url is not None:
+        document.set_index(name, url, **keys)
+    for package in map(canonicalize_name, packages):
+        document.add_source(package, dict(source))
+        if "extra" in source:
+            document.conflict(str(source["extra"]), package)
 
 
 def _location(
@@ -233,22 +220,9 @@ def _location(
     return Path(relative).as_posix(), keys
 
 
-def _conditions(request: AddRequest, marker: str | None) -> dict[str, object]:
-    """Return where the sources apply: with the edited extra, for these environments."""
-    extra = {"extra": request.optional} if request.optional else {}
-    return {**extra, **({"marker": marker} if marker else {})}
-
-
-def _torch(request: AddRequest, names: Iterable[str], context: Context) -> AddedIndex:
-    backend = str(request.torch_backend)
-    if backend == "auto":
-        choice = torch_backends.choose(find_gpus())
-        backend = choice.backend
-        context.say(f"{choice.reason}: using PyTorch for {backend}")
-    return AddedIndex(
-        torch_backends.index_name(backend),
-        torch_backends.index_url(backend),
-        {"explicit": True},
-        torch_backends.packages(backend, names),
-        _conditions(request, torch_backends.marker(backend)),
-    )
+def _torch_backend(asked: str, context: Context) -> str:
+    if asked != "auto":
+        return asked
+    choice = torch_backends.choose(find_gpus())
+    context.say(f"{choice.reason}: using PyTorch for {choice.backend}")
+    return choice.backend

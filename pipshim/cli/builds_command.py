@@ -31,7 +31,6 @@ class BuildsCommand(PlainCommand):  # noqa: D101 made of the subcommands
     usage = "\n".join(["", *(f"      %prog {word} ..." for word in SUMMARIES)])
 
     def run(self, options: Values, args: list[str]) -> int:  # noqa: ARG002 all subcommands are elsewhere
-        """Say what the subcommands are."""
         if not args:
             raise UsageError("builds: no subcommand given", hint=f"one of: {', '.join(SUMMARIES)}")
         raise UsageError(

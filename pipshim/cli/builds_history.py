@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from optparse import SUPPRESS_HELP
+from optparse import SUPPRESS_HELP, Values
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cache_folders import LOGS
@@ -20,11 +20,10 @@ from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsHistoryRequest
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color
-from pipshim.progress.json_lines import SCHEMA, write_document
+from pipshim.progress.json_output import SCHEMA, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from optparse import Values
     from pathlib import Path
 
     from pipshim.model.past_build import PastBuild
@@ -93,7 +92,6 @@ class BuildsLogCommand(_CacheCommand):
 
 
 def main(request: BuildsHistoryRequest) -> int:
-    """Show the builds that the cache remembers."""
     builds = BuildHistory(existing_cache(request.common.shim_cache)).builds()
     found = [one for one in builds if not request.names or one.name in request.names]
     found = found[-request.limit :]
@@ -117,12 +115,7 @@ def main(request: BuildsHistoryRequest) -> int:
 
 
 def show_log(shim_cache: Path | None, package: str) -> int:
-    """Show the newest log of a package.
-
-    Raises:
-        PipshimError: there is no cache, or no log of it.
-
-    """
+    """Show the newest log of a package."""
     cache = existing_cache(shim_cache)
     logs = _logs(cache / LOGS, package)
     if not logs:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from pipshim._pip.configuration import configuration_folder
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
+from pipshim.cli.command_base import PlainCommand
+from pipshim.model import option_table
 from pipshim.model.project import PYPROJECT
 from pipshim.model.signing_keys import PUBLIC, read_public_key
 from pipshim.project.editing import Document
@@ -18,7 +20,7 @@ from pipshim.remote import signatures
 from pipshim.remote.signatures import SigningError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from optparse import Values
 
 _CREATED = """\
 Created the signing key {path}
@@ -34,50 +36,82 @@ or with these lines of its pyproject.toml:
 """
 
 
-def keygen(environ: Mapping[str, str]) -> int:
-    """Create a signing key.
+class BuildsKeygenCommand(PlainCommand):
+    """Create the key that the wheels you push are signed with.
 
-    Raises:
-        SigningError: there is one, or it cannot be written.
+    The private key is written to a file that only you can read: that of
+    PIPSHIM_SIGNING_KEY if it is set, else signing-key in pipshim's folder of
+    your configuration. The public key is printed, for those who trust it.
 
+    In CI, PIPSHIM_SIGNING_KEY can have the private key itself.
     """
-    folder = configuration_folder()
-    path = signatures.key_file(environ, folder)
-    if path.exists():
-        present = signatures.read_key(environ, folder)
-        known = f"; its public key is {signatures.public_of(present)}" if present else ""
-        raise SigningError(
-            f"there is a signing key: {path}{known}",
-            hint="remove that file first if wheels shall be signed with another key",
-        )
-    made = signatures.new_key()
-    signatures.write_key(made, path)
-    sys.stdout.write(_CREATED.format(path=path, public=signatures.public_of(made)))
-    return 0
+
+    usage = """
+      %prog"""
+
+    declared = option_table.BUILDS_KEYGEN
+
+    def run(self, options: Values, args: list[str]) -> int:  # noqa: ARG002 there are none
+        """Create the key.
+
+        Raises:
+            SigningError: there is one, or it cannot be written.
+
+        """
+        if args:
+            raise UsageError(f"builds keygen takes no arguments: {' '.join(args)}")
+        folder = configuration_folder()
+        path = signatures.key_file(self.environ, folder)
+        if path.exists():
+            present = signatures.read_key(self.environ, folder)
+            known = f"; its public key is {signatures.public_of(present)}" if present else ""
+            raise SigningError(
+                f"there is a signing key: {path}{known}",
+                hint="remove that file first if wheels shall be signed with another key",
+            )
+        made = signatures.new_key()
+        signatures.write_key(made, path)
+        sys.stdout.write(_CREATED.format(path=path, public=signatures.public_of(made)))
+        return 0
 
 
-def trust(keys: Sequence[str], project: Path | None) -> int:
-    """Add public keys to those that a project trusts.
+class BuildsTrustCommand(PlainCommand):
+    """Use wheels from the remote only if this key, or another trusted one, signed them.
 
-    Raises:
-        PipshimError: a key is none, or the file cannot be edited.
+    The public key is added to trust in [tool.pipshim.remote] of the project's
+    pyproject.toml. To revoke a key, remove it there: wheels that it signed are
+    no longer used.
 
+    For example:
+      pipshim builds trust ed25519:2xI...
     """
-    keys = [key.strip() for key in keys]
-    for key in keys:
-        try:
-            read_public_key(key)
-        except ValueError as error:
-            shown = repr(key) if key.startswith(PUBLIC) else "the key"  # it may be a private one
-            hint = "pipshim builds keygen shows the public key: ed25519:…"
-            raise UsageError(f"builds trust: {shown} {error}", hint=hint) from None
-    root = load_project(find_project(project or Path.cwd())).directory
-    path = root / PYPROJECT
-    document = Document(read_text(path), path)
-    added = [key for key in keys if document.trust(key)]
-    if added:
-        write_file(path, document.text)
-    for key in keys:
-        done = "Trusted" if key in added else "Already trusted"
-        sys.stdout.write(f"{done}: {key} ({PYPROJECT}, tool.pipshim.remote)\n")
-    return 0
+
+    usage = """
+      %prog <public key> ..."""
+
+    declared = option_table.BUILDS_TRUST
+
+    def run(self, options: Values, args: list[str]) -> int:
+        """Add the keys to those that the project trusts."""
+        keys = [key.strip() for key in args]
+        if not keys:
+            raise UsageError(
+                "builds trust: no key given", hint="pipshim builds trust ed25519:… (builds keygen)"
+            )
+        for key in keys:
+            try:
+                read_public_key(key)
+            except ValueError as error:
+                shown = repr(key) if key.startswith(PUBLIC) else "the key"  # may be a private one
+                hint = "pipshim builds keygen shows the public key: ed25519:…"
+                raise UsageError(f"builds trust: {shown} {error}", hint=hint) from None
+        root = load_project(find_project(Path(options.project or "."))).directory
+        path = root / PYPROJECT
+        document = Document(read_text(path), path)
+        added = [key for key in keys if document.trust(key)]
+        if added:
+            write_file(path, document.text)
+        for key in keys:
+            done = "Trusted" if key in added else "Already trusted"
+            sys.stdout.write(f"{done}: {key} ({PYPROJECT}, tool.pipshim.remote)\n")
+        return 0

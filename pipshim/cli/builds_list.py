@@ -43,13 +43,6 @@ class BuildsListCommand(PlainCommand):
     declared = option_table.BUILDS_LIST
 
     def run(self, options: Values, args: list[str]) -> int:
-        """List them.
-
-        Raises:
-            UsageError: several patterns, or none that a package's name can match.
-            PipshimError: the remote cannot be read.
-
-        """
         cache_store.check_names(args)
         if len(args) > 1:
             raise UsageError(f"builds list: too many arguments: {' '.join(args)}")

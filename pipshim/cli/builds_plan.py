@@ -10,8 +10,8 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.builds.plan_writer import PlanWriter
 from pipshim.cli.command_report import reporting
-from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.context import Context, open_context
+from pipshim.cli.project_commands import Action, SyncCommand
 from pipshim.cli.sync import lock_of, part_of, write_lock
 from pipshim.model import option_table
 from pipshim.model.requests import BuildsPlanRequest
@@ -21,9 +21,7 @@ from pipshim.sync.synchronizer import Sync
 if TYPE_CHECKING:
     from optparse import Values
 
-    from pipshim.cli.context import Context
-    from pipshim.cli.pip_command import PipCommand
-    from pipshim.cli.project_commands import Action
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.plan_file import PlanFile
 
 
@@ -52,24 +50,8 @@ class BuildsPlanCommand(SyncCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> BuildsPlanRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: arguments were given, or requirements in place of a lock.
-
-        """
-        if args:
-            raise UsageError(
-                f"builds plan takes no arguments: {' '.join(args)}",
-                hint="select packages with --extra and --group, or name them to builds run",
-            )
-        made = self.installing(options)
-        if made["lock"].given:
-            files = " ".join(f"-r {one}" for one in made["lock"].requirement_files)
-            raise UsageError(
-                f"builds plan reads a lock, and {files} is not one",
-                hint=f"lock it first: pipshim lock {files}",
-            )
+        hint = "select packages with --extra and --group, or name them to builds run"
+        made = self.following(options, args, hint)
         return BuildsPlanRequest(**made, **self.declared.fields(BuildsPlanRequest, options))
 
 
@@ -122,12 +104,6 @@ def _plan(context: Context, sync: Sync, request: BuildsPlanRequest) -> PlanFile:
 
 
 def _tools(context: Context, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of programs.
-
-    Raises:
-        UsageError: one is not found.
-
-    """
     found = {}
     for name in names:
         tool = context.builder.records.tool(name)

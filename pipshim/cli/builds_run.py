@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import HashError, NetworkError, NoGpuError, PlanError, UsageError
-from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.builds.environment import NEVER_INHERITED
 from pipshim.cli.command_report import reporting
-from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import ProjectCommand
+from pipshim.cli.context import Context, open_context
+from pipshim.cli.project_commands import Action, ProjectCommand
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.locked_builds import PlannedBuilds, settings_of
 from pipshim.model import option_table
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_variables import LANGUAGES
 from pipshim.model.change import Change
-from pipshim.model.plan_file import LARGEST, read_plan
+from pipshim.model.plan_file import LARGEST, PlanFile, PlannedBuild, read_plan
 from pipshim.model.requests import BuildsRunRequest, LockOptions
 from pipshim.model.torch_backends import Gpus
 from pipshim.progress.summary import summarize_builds
@@ -35,10 +33,7 @@ if TYPE_CHECKING:
     from optparse import Values
 
     from pipshim.builds.build_request import BuiltWheel
-    from pipshim.cli.context import Context
-    from pipshim.cli.pip_command import PipCommand
-    from pipshim.cli.project_commands import Action
-    from pipshim.model.plan_file import PlanFile, PlannedBuild
+    from pipshim.cli.command_base import PipCommand
 
 
 _OF_THE_PLAN = (
@@ -89,12 +84,6 @@ class BuildsRunCommand(ProjectCommand):
         self.parser.option_groups = [one for one in self.parser.option_groups if one.option_list]
 
     def request(self, options: Values, args: list[str]) -> BuildsRunRequest:
-        """Return the request.
-
-        Raises:
-            UsageError: no plan is given.
-
-        """
         if not args:
             raise UsageError("builds run: no plan given", hint="pipshim builds run plan.json")
         file, *names = args
@@ -120,9 +109,9 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
             ids = _selected(plan, request)
             builds = _planned(context, plan, request.file)
             _check_gpus([plan.by_id[one] for one in ids], builds, context)
-            results = _Results()
+            results: dict[str, tuple[PlannedBuild, BuiltWheel]] = {}
             try:
-                builds.run(ids, results.add)
+                builds.run(ids, lambda build, wheel: results.update({build.id: (build, wheel)}))
             except HashError as error:
                 error.hint = "the index has another file now: create the plan again"
                 raise
@@ -131,8 +120,8 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
                     error.hint = "it may have been withdrawn: create the plan again"
                 raise
             finally:
-                report.details["wheels"] = results.wheels
-        found = [results.changes[one] for one in ids]
+                report.details["wheels"] = [_as_json(*one) for one in results.values()]
+        found = [_change(*results[one]) for one in ids]
         report.details["changed"] = any(one.source != "cached" for one in found)
         report.text = summarize_builds(
             found,
@@ -143,38 +132,17 @@ def main(request: BuildsRunRequest, pip: PipCommand) -> int:
     return report.status
 
 
-@dataclass
-class _Results:
-    """The wheels that were built or reused."""
+def _as_json(build: PlannedBuild, wheel: BuiltWheel) -> dict[str, str | None]:
+    about = {"build": build.id, "name": build.name, "version": wheel.tree.version}
+    return {**about, "source": wheel.origin, "sha256": wheel.tree.sha256}
 
-    changes: dict[str, Change] = field(default_factory=dict)
-    wheels: list[dict[str, str | None]] = field(default_factory=list)
-    _guard: Lock = field(default_factory=Lock)
 
-    def add(self, build: PlannedBuild, wheel: BuiltWheel) -> None:
-        source, tree = wheel.origin, wheel.tree
-        with self._guard:
-            self.changes[build.id] = Change(
-                "+", build.name, None, tree.version, None, source, str(build.mode)
-            )
-            self.wheels.append(
-                {
-                    "build": build.id,
-                    "name": build.name,
-                    "version": tree.version,
-                    "source": source,
-                    "sha256": tree.sha256,
-                }
-            )
+def _change(build: PlannedBuild, wheel: BuiltWheel) -> Change:
+    version, mode = wheel.tree.version, str(build.mode)
+    return Change("+", build.name, None, version, None, wheel.origin, mode)
 
 
 def _planned(context: Context, plan: PlanFile, file: str) -> PlannedBuilds:
-    """Return the builds, on a machine that fits.
-
-    Raises:
-        PlanError: they are for another machine.
-
-    """
     context.settings = replace(
         settings_of(plan),
         rebuilt=context.request.build.rebuild,
@@ -188,12 +156,6 @@ def _planned(context: Context, plan: PlanFile, file: str) -> PlannedBuilds:
 
 
 def _read(file: str) -> PlanFile:
-    """Read a plan from a file, or standard input.
-
-    Raises:
-        PlanError: it cannot be read.
-
-    """
     if file == "-":
         return read_plan(sys.stdin.buffer.read(LARGEST + 1), "standard input")
     try:
@@ -208,12 +170,7 @@ def _read(file: str) -> PlanFile:
 
 
 def _selected(plan: PlanFile, request: BuildsRunRequest) -> list[str]:
-    """Return the ids of the named builds and of those that they need, in order.
-
-    Raises:
-        UsageError: the plan does not have one.
-
-    """
+    """Return the ids of the named builds and of those that they need, in order."""
     _ids(plan, request.file, [one for one in request.build.rebuild if one != ALL])
     if not request.names:
         return [one.id for one in plan.builds]
@@ -221,12 +178,6 @@ def _selected(plan: PlanFile, request: BuildsRunRequest) -> list[str]:
 
 
 def _ids(plan: PlanFile, file: str, names: Iterable[str]) -> list[str]:
-    """Return the ids of the named builds.
-
-    Raises:
-        UsageError: the plan does not have one.
-
-    """
     named: list[str] = []
     for text in names:
         name = canonicalize_name(text)
@@ -244,12 +195,7 @@ def _ids(plan: PlanFile, file: str, names: Iterable[str]) -> list[str]:
 
 
 def _check_machine(plan: PlanFile, file: str, context: Context) -> None:
-    """Check that what is built here is what the plan's machine would build.
-
-    Raises:
-        PlanError: it is not.
-
-    """
+    """Check that what is built here is what the plan's machine would build."""
     target = context.target
     if plan.platform != target.platform:
         raise PlanError(file, f"is for {plan.platform}, and this machine is {target.platform}")
@@ -273,12 +219,7 @@ def _check_machine(plan: PlanFile, file: str, context: Context) -> None:
 
 
 def _check_gpus(planned: list[PlannedBuild], builds: PlannedBuilds, context: Context) -> None:
-    """Check that builds know which GPUs to compile for.
-
-    Raises:
-        NoGpuError: they would ask those of this machine, which has none.
-
-    """
+    """Check that builds know which GPUs to compile for."""
     environ = context.builder.environ
     due = [
         (build, name)

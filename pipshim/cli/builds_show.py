@@ -6,23 +6,23 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.context import Context, open_context
+from pipshim.cli.project_commands import Action, SyncCommand
 from pipshim.cli.sync import part_of
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
 from pipshim.envs.install_notes import origin_of, site_folders
 from pipshim.model import option_table
-from pipshim.model.build_record import Record
+from pipshim.model.build_record import Record, Used
 from pipshim.model.combinations import named
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import BuildsShowRequest
 from pipshim.progress.formatting import paint, plural, use_color
-from pipshim.progress.json_lines import SCHEMA, write_document
+from pipshim.progress.json_output import SCHEMA, write_document
 from pipshim.store import inventory
 from pipshim.sync.synchronizer import Sync
 
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from optparse import Values
 
-    from packaging.utils import NormalizedName
-
-    from pipshim.cli.context import Context
-    from pipshim.cli.pip_command import PipCommand
-    from pipshim.cli.project_commands import Action
-    from pipshim.model.build_record import Used
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.solution import Source
 
 _WORDS = {True: ("reused", "green"), False: ("built again", "yellow"), None: ("unknown", "dim")}
@@ -46,9 +41,7 @@ class ShownBuild:
     """A build whose wheel can be shown.
 
     Attributes:
-        result: what the cache has of it.
         reused: whether sync would reuse its wheel; None if that cannot be told.
-        installed: whether the environment has it.
 
     """
 
@@ -63,7 +56,6 @@ class ShownPackage:
     """What is shown of a package.
 
     Attributes:
-        builds: those that are shown.
         others: how many builds of other versions and sources there are besides.
         note: what is to be said besides.
 
@@ -133,7 +125,6 @@ class _Lookup:
     """Where builds are looked for.
 
     Attributes:
-        context: the command's parts.
         sync: the sync that would be; None if there is no lock.
 
     """
@@ -151,12 +142,6 @@ class _Lookup:
         return cls(context, Sync(context, part, selection, request.selection, exact=None))
 
     def package(self, name: NormalizedName, *, every: bool) -> ShownPackage:
-        """Find the builds of a package.
-
-        Raises:
-            PipshimError: neither the lock nor the cache has it.
-
-        """
         results = inventory.wheels(self.context.cache, name)
         sources = self.sync.builds.named(name) if self.sync is not None else []
         note = self._note(name, sources)

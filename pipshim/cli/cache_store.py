@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from optparse import SUPPRESS_HELP
+from contextlib import nullcontext
+from functools import partial
+from optparse import SUPPRESS_HELP, Values
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -15,18 +17,16 @@ from pipshim.base.sizes import size
 from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
 from pipshim.model.requests import StoreRequest
-from pipshim.progress.formatting import plural
-from pipshim.progress.json_lines import write_document
+from pipshim.progress.json_output import write_document
+from pipshim.progress.summary import count_removals, summarize_removals
 from pipshim.store import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from optparse import Values
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from pipshim.model.build_record import Record
 
-ACTIONS = ("info", "list", "remove", "prune", "verify", "push", "pull")
 _DAYS = 30
 
 
@@ -92,49 +92,11 @@ def main(request: StoreRequest, options: Values) -> int:
     """
     _check(request)
     if request.remote or request.action in ("push", "pull"):
-        return _of_remote(request, options)
-    root = existing_cache(request.common.shim_cache)
-    if request.action == "info":
-        _info(root, as_json=request.as_json)
-    elif request.action == "list":
-        _list(root, request.arguments[0] if request.arguments else None, as_json=request.as_json)
-    elif request.action == "verify":
-        return _verify(root, request)
-    elif not root.is_dir():
-        if request.action == "remove":
-            raise _nothing_of(request.arguments[0])
-        _tell([], request)
-    else:
-        with Alone(root):
-            items = _removal(root, request)
-            if not request.dry_run:
-                inventory.discard(root, items)
-        _tell(items, request)
-        if request.action == "remove" and request.common.verbosity >= 0 and not request.dry_run:
-            rebuilt = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
-            sys.stdout.write(
-                "environments keep what is installed; to build and install it now: "
-                f"pipshim sync {rebuilt}\n"
-            )
-    return 0
+        from pipshim.cli import cache_store_remote  # noqa: PLC0415 imports what builds
 
-
-def _of_remote(request: StoreRequest, options: Values) -> int:
-    from pipshim.cli import cache_store_remote  # noqa: PLC0415 imports what builds
-
-    if request.action == "prune":
-        return cache_store_remote.prune(request, options)
-    if request.action == "verify":
-        return cache_store_remote.verify(request, options)
-    root = existing_cache(request.common.shim_cache)
-    if request.action == "push":
-        return cache_store_remote.push_results(request, options, root)
-    if request.action == "pull":
-        return cache_store_remote.pull_results(request, options, root)
-    raise UsageError(
-        f"cache store {request.action}: --remote is for prune and verify",
-        hint="to list what the remote has: pipshim builds list --remote",
-    )
+        root = partial(existing_cache, request.common.shim_cache)
+        return cache_store_remote.main(request, options, root)
+    return _LOCAL[request.action](existing_cache(request.common.shim_cache), request)
 
 
 def existing_cache(root: Path | None) -> Path:
@@ -148,12 +110,7 @@ def existing_cache(root: Path | None) -> Path:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse an address in the place of a package's name.
-
-    Raises:
-        UsageError: there is one.
-
-    """
+    """Refuse an address in the place of a package's name."""
     for name in names:
         if "/" in name:
             raise UsageError(
@@ -168,6 +125,11 @@ def _check(request: StoreRequest) -> None:
         what = f"unknown action {request.action!r}" if request.action else "no action given"
         raise UsageError(f"cache store: {what}", hint=f"one of: {actions}")
     check_names(request.arguments)
+    if request.remote and request.action in ("info", "list", "remove"):
+        raise UsageError(
+            f"cache store {request.action}: --remote is for prune and verify",
+            hint="to list what the remote has: pipshim builds list --remote",
+        )
     most = {"list": 1, "remove": None, "push": None, "pull": None}.get(request.action, 0)
     most = None if request.remote and request.action == "verify" else most
     if most is not None and len(request.arguments) > most:
@@ -182,29 +144,29 @@ def _check(request: StoreRequest) -> None:
         )
 
 
-def _info(root: Path, *, as_json: bool) -> None:
-    parts = inventory.parts(root)
-    total = inventory.size_of(root)
-    if as_json:
+def _info(root: Path, request: StoreRequest) -> int:
+    parts, total = inventory.parts(root), inventory.size_of(root)
+    if request.as_json:
         listed = [{"name": one.name, "count": one.count, "size": one.size} for one in parts]
         write_document({"location": str(root), "size": total, "parts": listed})
-        return
+        return 0
     sys.stdout.write(f"Location: {root}\nSize: {size(total)}\n")
     for one in parts:
         name = f"{one.name[0].upper()}{one.name[1:]}"
         sys.stdout.write(f"{name}: {one.count} ({size(one.size)})\n")
+    return 0
 
 
-def _list(root: Path, pattern: str | None, *, as_json: bool) -> None:
-    found = inventory.wheels(root, pattern)
-    if as_json:
+def _list(root: Path, request: StoreRequest) -> int:
+    found = inventory.wheels(root, request.arguments[0] if request.arguments else None)
+    if request.as_json:
         write_document([_as_json(root, one) for one in found])
-        return
-    write_table([(*row_of(one.record), against(one.record)) for one in found])
+    else:
+        write_table([(*row_of(one.record), against(one.record)) for one in found])
+    return 0
 
 
 def row_of(record: Record) -> tuple[str, str, str]:
-    """Return the first columns of the line of a wheel."""
     return f"{record.name} {record.version}", record.mode, f"{record.python} {record.platform}"
 
 
@@ -217,7 +179,6 @@ def write_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def against(record: Record) -> str:
-    """Say what a wheel was built against."""
     used = [f"{name} {one.version}" for name, one in sorted(record.against.items())]
     return f"against {', '.join(used)}" if used else "against nothing"
 
@@ -235,7 +196,6 @@ def _as_json(root: Path, result: inventory.Result) -> dict[str, Any]:
 
 
 def record_as_json(record: Record) -> dict[str, Any]:
-    """Return what a list says of a record."""
     return {
         "name": record.name,
         "version": record.version,
@@ -247,12 +207,26 @@ def record_as_json(record: Record) -> dict[str, Any]:
     }
 
 
-def _removal(root: Path, request: StoreRequest) -> list[inventory.Item]:
-    if request.action == "prune":
-        days = _DAYS if request.days is None else request.days
-        return inventory.stale(root, days=days, now=time.time())
+def _prune(root: Path, request: StoreRequest) -> int:
+    days = _DAYS if request.days is None else request.days
+    _discard(root, request, lambda: inventory.stale(root, days=days, now=time.time()))
+    return 0
+
+
+def _remove(root: Path, request: StoreRequest) -> int:
+    _discard(root, request, lambda: _named(root, request.arguments))
+    if request.common.verbosity >= 0 and not request.dry_run:
+        rebuilt = " ".join(f"--rebuild {Requirement(one).name}" for one in request.arguments)
+        sys.stdout.write(
+            "environments keep what is installed; to build and install it now: "
+            f"pipshim sync {rebuilt}\n"
+        )
+    return 0
+
+
+def _named(root: Path, arguments: Iterable[str]) -> list[inventory.Item]:
     items: dict[Path, inventory.Item] = {}
-    for text in request.arguments:
+    for text in arguments:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
@@ -261,20 +235,27 @@ def _removal(root: Path, request: StoreRequest) -> list[inventory.Item]:
             ) from None
         found = inventory.of(root, requirement)
         if not found:
-            raise _nothing_of(text)
+            raise PipshimError(
+                f"the cache has no builds of {text}",
+                hint="list the builds that it has: pipshim cache store list",
+            )
         items.update({one.path: one for one in found})
     return list(items.values())
 
 
-def _nothing_of(text: str) -> PipshimError:
-    return PipshimError(
-        f"the cache has no builds of {text}",
-        hint="list the builds that it has: pipshim cache store list",
+def _discard(root: Path, request: StoreRequest, find: Callable[[], list[inventory.Item]]) -> None:
+    """Remove what is found while no other command is at work, and tell it."""
+    with Alone(root) if root.is_dir() else nullcontext():
+        items = find()
+        if not request.dry_run:
+            inventory.discard(root, items)
+    items.sort(key=lambda one: (one.kind, one.path))
+    sys.stdout.write(
+        summarize_removals(items, dry_run=request.dry_run, verbosity=request.common.verbosity)
     )
 
 
 def _verify(root: Path, request: StoreRequest) -> int:
-    """Find damaged entries and remove them; they are made again when needed."""
     items = inventory.damaged(root)
     for item in items:
         sys.stdout.write(f"{item.kind}: {item.why}\n")
@@ -282,29 +263,13 @@ def _verify(root: Path, request: StoreRequest) -> int:
         with Alone(root):
             inventory.discard(root, items)
     if request.common.verbosity >= 0:
-        if not items:
-            sys.stdout.write("all files are intact\n")
-        else:
-            word = "would remove" if request.dry_run else "removed"
-            sys.stdout.write(
-                f"{word} {_counted(items)}: recreated when needed; to repair environments that "
-                "share these files: pipshim sync --reinstall\n"
-            )
+        text = "all files are intact"
+        if items:
+            text = f"{count_removals(items, dry_run=request.dry_run)}: recreated when needed; to "
+            text += "repair environments that share these files: pipshim sync --reinstall"
+        sys.stdout.write(f"{text}\n")
     return 1 if items else 0
 
 
-def _counted(items: Sequence[inventory.Item]) -> str:
-    return ", ".join(plural(count, kind) for kind, count in sorted(inventory.tally(items).items()))
-
-
-def _tell(items: Sequence[inventory.Item], request: StoreRequest) -> None:
-    if request.common.verbosity < 0:
-        return
-    if request.dry_run or request.common.verbosity > 0:
-        for item in sorted(items, key=lambda one: (one.kind, one.path)):
-            sys.stdout.write(f"{item.kind}: {item.path} ({size(item.size)}): {item.why}\n")
-    if not items:
-        sys.stdout.write("nothing to remove\n")
-        return
-    word = "would remove" if request.dry_run else "removed"
-    sys.stdout.write(f"{word} {_counted(items)} ({size(sum(one.size for one in items))})\n")
+_LOCAL = {"info": _info, "list": _list, "remove": _remove, "prune": _prune, "verify": _verify}
+ACTIONS = (*_LOCAL, "push", "pull")

@@ -19,26 +19,26 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each
-from pipshim.builds.build_cache import BuildCache
-from pipshim.builds.environment import workspace
-from pipshim.builds.pushed_result import push
+from pipshim.builds.build_cache import BuildCache, BuildResult
+from pipshim.builds.environment import Workspace, workspace
 from pipshim.builds.record_maker import machine_key
-from pipshim.builds.shared_builds import FROM_REMOTE, SharedBuilds
+from pipshim.builds.shared_builds import FROM_REMOTE, Pushed, SharedBuilds, push
 from pipshim.builds.tools import Tools
 from pipshim.cli.remote import named_remote, open_remote
 from pipshim.envs.environment_choice import EnvironmentSearch
 from pipshim.model import events
 from pipshim.model.artifacts import digest_of_source
 from pipshim.model.build_record import Conditions
-from pipshim.model.events import label, masked
+from pipshim.model.events import Observer, label, masked
 from pipshim.model.pylock import LOCK_NAME, read
-from pipshim.model.shared_record import KINDS, target_of
+from pipshim.model.shared_record import KINDS, SharedRecord, target_of
 from pipshim.progress.formatting import plural, rough_duration
 from pipshim.progress.observer_choice import make_observer
+from pipshim.progress.summary import summarize_removals
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
 from pipshim.remote import remote_inventory
-from pipshim.remote.file_store import RemoteError
+from pipshim.remote.file_store import FileStore, RemoteError
 from pipshim.store.store import Store
 from pipshim.store.wheel_packing import pack
 
@@ -46,28 +46,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from optparse import Values
 
-    from pipshim.builds.build_cache import BuildResult
-    from pipshim.builds.environment import Workspace
-    from pipshim.builds.pushed_result import Pushed
-    from pipshim.model.events import Observer
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.requests import StoreRequest
-    from pipshim.model.shared_record import SharedRecord
-    from pipshim.remote.file_store import FileStore
     from pipshim.remote.remote_cache import RemoteCache
 
 _AT_ONCE = 4
 _LIBRARIES = Path(sys.base_prefix) / "lib"
 
 
-def push_results(request: StoreRequest, options: Values, root: Path) -> int:
-    """Add results of builds to the remote; return 1 if that failed.
+def main(request: StoreRequest, options: Values, root: Callable[[], Path]) -> int:
+    """Run an action; return 1 if something was damaged, or the remote failed.
+
+    Args:
+        root: returns pipshim's cache folder, which some actions need.
 
     Raises:
-        PipshimError: there is nothing to add, or no remote.
+        PipshimError: there is no remote, it cannot be used, or there is nothing to add or take.
 
     """
+    if request.action in ("push", "pull"):
+        action = _push if request.action == "push" else _pull
+        return action(request, options, root())
+    return (_prune if request.action == "prune" else _verify)(request, options)
+
+
+def _push(request: StoreRequest, options: Values, root: Path) -> int:
     with _opened(request, options, root, pushes=True) as opened:
         results = [*opened.results(set(map(canonicalize_name, request.arguments)))]
         if not results:
@@ -84,13 +88,7 @@ def push_results(request: StoreRequest, options: Values, root: Path) -> int:
     return 1 if opened.remote.is_over else 0
 
 
-def pull_results(request: StoreRequest, options: Values, root: Path) -> int:
-    """Take results of builds from the remote into the cache; return 1 if that failed.
-
-    Raises:
-        PipshimError: there is nothing to take, or no remote.
-
-    """
+def _pull(request: StoreRequest, options: Values, root: Path) -> int:
     root.mkdir(parents=True, exist_ok=True)
     target = _target(request, root)
     with _opened(request, options, root, libraries=target.base_prefix / "lib") as opened:
@@ -112,22 +110,14 @@ def pull_results(request: StoreRequest, options: Values, root: Path) -> int:
     return 1 if opened.remote.is_over else 0
 
 
-def prune(request: StoreRequest, options: Values) -> int:
-    """Remove old results from the remote, or show what would be removed.
-
-    Raises:
-        UsageError: nothing says what is old.
-        PipshimError: the remote cannot be read or written.
-
-    """
+def _prune(request: StoreRequest, options: Values) -> int:
     if request.days is None and request.max_size is None:
         raise UsageError(
             "cache store prune --remote: nothing says what can go",
             hint="pipshim cache store prune --remote --days 90 --max-size 200GB --dry-run",
         )
     with remote_files(request, options) as (store, _):
-        if not store.is_writable:
-            raise RemoteError("a web server can only be read")
+        _check_writable(store)
         found = remote_inventory.removals(
             store, days=request.days, most_bytes=request.max_size, now=time.time()
         )
@@ -136,13 +126,7 @@ def prune(request: StoreRequest, options: Values) -> int:
     return 0
 
 
-def verify(request: StoreRequest, options: Values) -> int:
-    """Read wheels and records of the remote, and remove damaged ones; return 1 if there are any.
-
-    Raises:
-        PipshimError: the remote cannot be read or written.
-
-    """
+def _verify(request: StoreRequest, options: Values) -> int:
     names = set(map(canonicalize_name, request.arguments))
     with remote_files(request, options) as (store, folder):
         found = remote_inventory.damaged(
@@ -156,11 +140,16 @@ def verify(request: StoreRequest, options: Values) -> int:
     return 1 if found else 0
 
 
+def _tell_removed(found: list[remote_inventory.Removal], request: StoreRequest) -> None:
+    verbosity = request.common.verbosity
+    text = summarize_removals(found, dry_run=request.dry_run, verbosity=verbosity)
+    sys.stdout.write(text)
+
+
 def _remove(store: FileStore, found: list[remote_inventory.Removal], request: StoreRequest) -> None:
     if request.dry_run or not found:
         return
-    if not store.is_writable:
-        raise RemoteError("a web server can only be read")
+    _check_writable(store)
     # First the records, so that none of them lacks its wheel meanwhile.
     records = [one.path for one in found if one.kind == "record"]
     others = [one.path for one in found if one.kind != "record"]
@@ -168,9 +157,14 @@ def _remove(store: FileStore, found: list[remote_inventory.Removal], request: St
         each(store.remove, paths, at_once=4 * _AT_ONCE)
 
 
+def _check_writable(store: FileStore) -> None:
+    if not store.is_writable:
+        raise RemoteError("a web server can only be read")
+
+
 def _target(request: StoreRequest, root: Path) -> Target:
     """Return the Python of the project's environment, or the one to make it with."""
-    project = project_of(request)
+    project = _project_of(request)
     search = EnvironmentSearch(
         python=None,
         project=project.directory if project is not None else None,
@@ -185,14 +179,9 @@ def _target(request: StoreRequest, root: Path) -> Target:
 def remote_files(
     request: StoreRequest, options: Values
 ) -> Iterator[tuple[FileStore, Callable[[], Path]]]:
-    """Open the files of the remote; give what makes folders for fetched ones, too.
-
-    Raises:
-        PipshimError: there is no remote, or it cannot be used.
-
-    """
+    """Open the files of the remote; give what makes folders for fetched ones, too."""
     mask = Mask()
-    address = named_remote(request.remote_url, project_of(request), pushes=False)
+    address = named_remote(request.remote_url, _project_of(request), pushes=False)
     with workspace() as space:
         folder = partial(space.fresh, "remote")
         remote = open_remote(
@@ -204,7 +193,7 @@ def remote_files(
             raise PipshimError(f"the remote {remote.label}: {mask.hide(str(error))}") from error
 
 
-def project_of(request: StoreRequest) -> Project | None:
+def _project_of(request: StoreRequest) -> Project | None:
     """Read the project; None if there is none and none was named."""
     folder = request.common.project
     start = folder or Path.cwd()
@@ -299,7 +288,7 @@ def _opened(
     pushes: bool = False,
     libraries: Path = _LIBRARIES,
 ) -> Iterator[_Opened]:
-    mask, common, project = Mask(), request.common, project_of(request)
+    mask, common, project = Mask(), request.common, _project_of(request)
     address = named_remote(request.remote_url, project, pushes=pushes)
     with ExitStack() as stack:
         shown = stack.enter_context(
@@ -386,16 +375,3 @@ def _tell_taken(found: Iterable[SharedRecord], taken: Iterable[bool | None]) -> 
     if present:
         text += f"; {present} {'was' if present == 1 else 'were'} there already"
     sys.stdout.write(f"{text}\n")
-
-
-def _tell_removed(found: list[remote_inventory.Removal], request: StoreRequest) -> None:
-    if request.common.verbosity < 0:
-        return
-    if request.dry_run or request.common.verbosity > 0:
-        for one in found:
-            sys.stdout.write(f"{one.kind}: {one.path} ({size(one.size)}): {one.why}\n")
-    kinds = Counter(one.kind for one in found)
-    counted = ", ".join(plural(count, kind) for kind, count in sorted(kinds.items()))
-    word = "would remove" if request.dry_run else "removed"
-    total = size(sum(one.size for one in found))
-    sys.stdout.write(f"{word} {counted} ({total})\n" if found else "nothing to remove\n")

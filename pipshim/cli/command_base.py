@@ -6,6 +6,8 @@ Importing this imports pip's parser, but not what resolves and installs.
 from __future__ import annotations
 
 import os
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
@@ -14,26 +16,39 @@ from typing import TYPE_CHECKING, ClassVar
 from pipshim._pip import commands, patches
 from pipshim._pip.commands import Command, Implementation
 from pipshim._pip.configuration import says
+from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_names import SUBCOMMANDS, class_of
 from pipshim.cli.error_boundary import run_guarded
 from pipshim.cli.project_parser import ProjectParser
 from pipshim.model.build_mode import IsolationLayer
-from pipshim.model.option_parsing import own_layers, parser_options, read_variables
-from pipshim.model.requests import CommonOptions, shim_cache_directory
+from pipshim.model.option_parsing import (
+    COMMAND_LINE,
+    CommandOptions,
+    isolation_layer,
+    own_layers,
+    parser_options,
+    read_variables,
+)
+from pipshim.model.requests import (
+    BuildOptions,
+    CommonOptions,
+    LockOptions,
+    shim_cache_directory,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from optparse import Values
 
-    from pipshim.model.option_parsing import CommandOptions
+    from pipshim._pip.requirement_commands import RequirementCommand
+    from pipshim.base.masking import Mask
 
 
 class DeclaredCommand(Command):
     """A command with options of pipshim.
 
     Attributes:
-        declared: its options.
-        environ: the environment variables that it reads.
+        layers: the isolation settings above those of the project, and below them.
 
     """
 
@@ -43,6 +58,7 @@ class DeclaredCommand(Command):
         self.own = parser_options(self.declared.options, self.declared.verb)
         self.own_build = parser_options(self.declared.build, self.declared.verb)
         self.environ: Mapping[str, str] = {} if isolated else os.environ
+        self.layers: tuple[tuple[IsolationLayer, ...], ...] = ((), ())
         super().__init__(name, summary, isolated)
 
     def default_values(self) -> Values:
@@ -57,7 +73,6 @@ class DeclaredCommand(Command):
         return values
 
     def common_options(self, values: Values, python: str | None = None) -> CommonOptions:
-        """Return the options of every command."""
         cache = Path(values.cache_dir) if values.cache_dir else None
         return CommonOptions(
             **self.declared.fields(CommonOptions, values),
@@ -73,7 +88,26 @@ class DeclaredCommand(Command):
             require_virtualenv=bool(values.require_venv),
         )
 
-    def variable_layers(self) -> tuple[IsolationLayer, ...]:
+    def note_layers(self, values: Values) -> None:
+        """Note the isolation settings of the command line and variables, and those of pip.conf."""
+        typed = isolation_layer(COMMAND_LINE, values)
+        said = [typed] if typed.packages or typed.no_build_isolation is not None else []
+        self.layers = ((*said, *self._variable_layers()), self._file_layers())
+        found = (one.no_build_isolation for layers in self.layers for one in layers)
+        values.build_isolation = not next((one for one in found if one is not None), False)
+
+    def build_options(self, values: Values) -> BuildOptions:
+        above, below = self.layers
+        return BuildOptions(
+            **self.declared.fields(BuildOptions, values),
+            layers_above=above,
+            layers_below=below,
+            config_settings=dict(getattr(values, "config_settings", None) or {}),
+            build_constraints=tuple(values.build_constraints),
+            check_build_dependencies=bool(values.check_build_deps),
+        )
+
+    def _variable_layers(self) -> tuple[IsolationLayer, ...]:
         """Return the isolation settings of variables, those for single packages first."""
         layers = [*own_layers(self.environ)]
         packages = says(self.parser, "no-build-isolation-package", environment=True)
@@ -88,7 +122,7 @@ class DeclaredCommand(Command):
                 layers.append(IsolationLayer(name, no_build_isolation=not isolation))
         return tuple(sorted(layers, key=lambda layer: not layer.packages))
 
-    def file_layers(self) -> tuple[IsolationLayer, ...]:
+    def _file_layers(self) -> tuple[IsolationLayer, ...]:
         """Return the isolation settings of pip's configuration files."""
         packages = says(self.parser, "no-build-isolation-package", environment=False)
         isolation = says(self.parser, "no-build-isolation", environment=False)
@@ -98,6 +132,31 @@ class DeclaredCommand(Command):
             "pip.conf", None if isolation is None else not isolation, frozenset(packages or ())
         )
         return () if layer == IsolationLayer("pip.conf") else (layer,)
+
+
+@dataclass(frozen=True)
+class PipCommand:
+    """pip's part of a request.
+
+    Attributes:
+        command: the command, which has the session and the temporary folders.
+        options: what pip's parser stored; ``build_isolation`` combines variables, files and the
+            command line, without pyproject.toml.
+
+    """
+
+    command: RequirementCommand
+    options: Values
+    mask: Mask
+
+    def giving(self, given: LockOptions) -> PipCommand:
+        """Return the same with other requirements."""
+        options = copy(self.options)
+        options.requirements = list(given.requirement_files)
+        options.requirements_from_scripts = list(given.scripts)
+        options.editables = list(given.editables)
+        options.dependency_groups = []
+        return replace(self, options=options)
 
 
 class PlainCommand(DeclaredCommand):
@@ -144,11 +203,3 @@ def use_project_parser(command: Command) -> None:
     # pip makes its parser itself and has no place to name another class.
     patches.become(command.parser, ProjectParser)
     command.parser.description = cleandoc(command.__doc__ or "")
-
-
-def isolates(layers: Iterable[IsolationLayer]) -> bool:
-    """Return the setting for all packages as a bool for pip's own code."""
-    for layer in layers:
-        if layer.no_build_isolation is not None:
-            return not layer.no_build_isolation
-    return True

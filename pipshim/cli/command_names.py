@@ -12,8 +12,6 @@ class OwnCommand(NamedTuple):
     """A command that pip does not have.
 
     Attributes:
-        module: its module in ``pipshim.cli``.
-        summary: for the help.
         asks_index: whether it usually asks an index.
         is_plain: whether it needs neither index nor environment.
         has_isolated: whether ``--isolated`` after its name is an option of its own.
@@ -80,12 +78,12 @@ SUBCOMMANDS = {
             "builds_history", "Show what the last build of a package printed.", is_plain=True
         ),
         "keygen": OwnCommand(
-            "builds_keys_command",
+            "builds_keys",
             "Create the key that the wheels you push are signed with.",
             is_plain=True,
         ),
         "trust": OwnCommand(
-            "builds_keys_command",
+            "builds_keys",
             "Use wheels from the remote only if this key, or another trusted one, signed them.",
             is_plain=True,
         ),

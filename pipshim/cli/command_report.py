@@ -12,9 +12,9 @@ from pipshim.base.errors import FileError
 from pipshim.base.interruption import Terminated
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.error_boundary import INTERRUPTED, explain
-from pipshim.model.events import tee
+from pipshim.model.events import Observer, tee
 from pipshim.progress.event_timeline import History
-from pipshim.progress.result import changes, document, errors
+from pipshim.progress.json_output import JsonLines, changes, document, errors, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from pipshim.base.masking import Mask
     from pipshim.model.change import Change
-    from pipshim.model.events import Observer
     from pipshim.model.requests import LockRequest
-    from pipshim.progress.json_lines import JsonLines
     from pipshim.progress.timings import Timings
+
+_SUCCESS = ("done", "planned")
 
 
 @dataclass
@@ -36,8 +36,6 @@ class Report:
         history: what has happened, from the command's observer.
         planned: nothing was changed (``--dry-run`` or ``--check``).
         status: the exit status on success.
-        text: the summary.
-        details: more for the result document.
         lines: writes events as JSON, if requested; it has reported that the command begins.
 
     """
@@ -63,11 +61,9 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """How long the command has taken."""
         return self.history.now
 
     def changes(self, found: Sequence[Change]) -> None:
-        """Note what was changed, or would be."""
         self.details["changed"] = self.details.get("changed", False) or bool(found)
         self.details["changes"] = changes(found)
         self.details["reasons"] = {one.name: one.reason for one in found if one.reason}
@@ -83,8 +79,6 @@ def reporting(request: LockRequest, mask: Mask, command: str) -> Iterator[Report
     """
     report = Report(request, mask, command)
     if request.common.progress == "json":
-        from pipshim.progress.json_lines import JsonLines  # noqa: PLC0415 seldom asked for
-
         report.lines = JsonLines(sys.stderr, command=command)
     page = request.common.timings
     timings: Timings | None = None
@@ -92,17 +86,20 @@ def reporting(request: LockRequest, mask: Mask, command: str) -> Iterator[Report
         if page is not None:
             timings = _timings(page, report.history)
         yield report
+        ended = "planned" if report.planned else "done", report.status, dict[str, Any]()
     except BaseException as error:
-        _end(report, *_ending(error))
-        if timings is not None and page is not None:
-            _write(timings, page, report, failed=True)
+        ended = _ending(error)
         raise
-    _end(report, "planned" if report.planned else "done", report.status, {})
-    if timings is not None and page is not None:
-        _write(timings, page, report, failed=False)
+    finally:
+        _end(report, *ended)
+        if timings is not None and page is not None:
+            text = timings.page(command, failed=ended[0] not in _SUCCESS)
+            write_file(page, mask.hide(text))
+            if request.common.verbosity >= 0 and request.common.progress != "json":
+                sys.stderr.write(f"timings: {page}\n")
 
 
-def _ending(error: BaseException) -> tuple[str, int, Mapping[str, Any]]:
+def _ending(error: BaseException) -> tuple[str, int, dict[str, Any]]:
     if isinstance(error, Terminated):
         return "interrupted", error.exit_status, {}
     if isinstance(error, KeyboardInterrupt):
@@ -118,29 +115,18 @@ def _ending(error: BaseException) -> tuple[str, int, Mapping[str, Any]]:
 def _end(report: Report, status: str, exit_status: int, details: Mapping[str, Any]) -> None:
     common = report.request.common
     if report.observer is not None:
-        hide = report.mask.hide_in
-        made = hide(
-            document(
-                report.command,
-                status,
-                report.history,
-                exit_status=exit_status,
-                details={**report.details, **details},
-            )
+        details = {**report.details, **details}
+        made = document(
+            report.command, status, report.history, exit_status=exit_status, details=details
         )
-        _write_documents(made, common.output_format, report.lines)
-    if common.progress != "json" and common.verbosity >= 0 and status in ("done", "planned"):
+        made = report.mask.hide_in(made)
+        # The line of an error, or an interrupt, is written where errors are.
+        if report.lines is not None and status in _SUCCESS:
+            report.lines.result(made)
+        if common.output_format == "json":
+            write_document(made)
+    if common.progress != "json" and common.verbosity >= 0 and status in _SUCCESS:
         sys.stderr.write(report.text)
-
-
-def _write_documents(made: Mapping[str, Any], output_format: str, lines: JsonLines | None) -> None:
-    # The line of an error, or an interrupt, is written where errors are.
-    if lines is not None and made["status"] in ("done", "planned"):
-        lines.result(made)
-    if output_format == "json":
-        from pipshim.progress.json_lines import write_document  # noqa: PLC0415 seldom asked for
-
-        write_document(made)
 
 
 def _timings(page: Path, history: History) -> Timings:
@@ -154,11 +140,3 @@ def _timings(page: Path, history: History) -> Timings:
     from pipshim.progress.timings import Timings  # noqa: PLC0415 only where it is asked for
 
     return Timings(history)
-
-
-def _write(timings: Timings, page: Path, report: Report, *, failed: bool) -> None:
-    text = timings.page(report.command, failed=failed)
-    write_file(page, report.mask.hide(text))
-    common = report.request.common
-    if common.verbosity >= 0 and common.progress != "json":
-        sys.stderr.write(f"timings: {page}\n")

@@ -38,7 +38,6 @@ def complete(environ: MutableMapping[str, str], own: Collection[str]) -> None:
     Args:
         environ: has the shell's question, as pip's scripts ask it; it is rewritten if pip can
             answer it then.
-        own: the names of pipshim's commands.
 
     Raises:
         SystemExit: it is answered; the status is the one that pip gives.
@@ -70,7 +69,6 @@ class _Line(NamedTuple):
     """A line that is being typed.
 
     Attributes:
-        name: the command's.
         before: the words between that and the current one.
         current: the beginning of the word to complete.
 
@@ -178,6 +176,5 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 
 def _scripts(start: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the environment's scripts."""
     folder = Path(environments([], environ)[0], "bin")
     return sorted(path.name for path in folder.glob("*") if path.name.startswith(start))

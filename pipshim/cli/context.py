@@ -22,26 +22,31 @@ from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
 from pipshim.cli.pip_messages import forwarded
-from pipshim.cli.remote import open_remote, remote_address
+from pipshim.cli.remote import (
+    AT_ONCE,
+    builders_address,
+    open_remote,
+    open_workers,
+    remote_address,
+)
 from pipshim.cli.user_input import user_input
-from pipshim.cli.workers import AT_ONCE, builders_address, open_workers
-from pipshim.envs.cached_environments import lock_beside, place
-from pipshim.envs.environment_choice import EnvironmentSearch
+from pipshim.envs.cached_environments import CachedEnvironment, lock_beside, place
+from pipshim.envs.environment_choice import EnvironmentChoice, EnvironmentSearch
 from pipshim.envs.interpreter import base_of
 from pipshim.envs.layers import connect
 from pipshim.fastpath.up_to_date import cache_folder
 from pipshim.lock import lock_inputs
 from pipshim.model import events
-from pipshim.model.build_settings import Settings, combine
+from pipshim.model.build_settings import BuildLines, Settings, combine
 from pipshim.model.combinations import BASE, Combination
-from pipshim.model.events import masked
+from pipshim.model.events import Observer, Relay, masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
 from pipshim.model.project import PYPROJECT, STDIN, Project
-from pipshim.model.pylock import LOCK_NAME, read
-from pipshim.model.requests import SyncRequest
+from pipshim.model.pylock import LOCK_NAME, Lock, read
+from pipshim.model.requests import CommonOptions, LockOptions, LockRequest, SyncRequest
 from pipshim.model.selection_preferences import Preferences
 from pipshim.model.selection_preferences import combine as combine_preferences
-from pipshim.model.settings import Configuration
+from pipshim.model.settings import BuildersAddress, Configuration
 from pipshim.model.targets import FORM, TargetName, target_of_python
 from pipshim.model.workspace_selection import member_to_edit
 from pipshim.progress.build_log import BuildLog
@@ -55,17 +60,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim.base.masking import Mask
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
     from pipshim.envs.base_environment import BaseEnvironment
-    from pipshim.envs.cached_environments import CachedEnvironment
-    from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.envs.venv import Environment
-    from pipshim.model.build_settings import BuildLines
-    from pipshim.model.events import Observer, Relay
     from pipshim.model.interpreter import Target
-    from pipshim.model.pylock import Lock
-    from pipshim.model.requests import CommonOptions, LockOptions, LockRequest
-    from pipshim.model.settings import BuildersAddress
     from pipshim.remote.remote_cache import RemoteCache
 
 
@@ -146,7 +144,6 @@ class Context:
 
     @property
     def lock_command(self) -> str:
-        """The command that makes the lock."""
         if self.script == STDIN:
             return "pipshim lock --script FILE"
         if self.script is not None:
@@ -281,12 +278,7 @@ class Context:
         return self._search.choose(lock_only=lock_only)
 
     def environment(self) -> Environment:
-        """Return the environment to serve; it is made if it is missing.
-
-        Raises:
-            TargetError: there is none to serve, or it cannot be made.
-
-        """
+        """Return the environment to serve; it is made if it is missing."""
         if self.place is not None:
             self.place.use()
         wait = "waiting for another command that creates the environment"
@@ -544,10 +536,7 @@ def open_context(
     """Make a command's context, and clean up at its end.
 
     Args:
-        also: receives all events too.
         script: serve this script instead of a project.
-        optional: whether a project is optional.
-        isolated: serve an environment of pipshim's cache instead of the project's.
 
     Raises:
         ProjectError: there is no project where one is needed, or it is invalid.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import UsageError
-from pipshim.cli.project_commands import ProjectCommand
+from pipshim.cli.project_commands import Action, ProjectCommand
 from pipshim.model import option_table
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import (
@@ -19,8 +19,6 @@ from pipshim.model.requests import (
 
 if TYPE_CHECKING:
     from optparse import Values
-
-    from pipshim.cli.project_commands import Action
 
 
 class EditCommand(ProjectCommand):

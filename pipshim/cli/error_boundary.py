@@ -41,9 +41,7 @@ class Replacement(NamedTuple):
     """The process to become after this one has cleaned up.
 
     Attributes:
-        program: the file to execute.
         arguments: its ``argv``, its name included.
-        environment: all of its variables.
         stdin: its standard input; None for this process's own.
 
     """
@@ -103,7 +101,6 @@ def run_guarded(
 
     Args:
         action: returns the exit status of a command that succeeded, or whose check failed.
-        debug: show tracebacks too.
         hide: masks secrets in a text; None masks only those in URLs.
         as_json: show errors as lines of JSON (``--progress json``), and no tracebacks.
 
@@ -162,8 +159,7 @@ def show(
                 one.output = ()
     _mask(error, hide or _plain_hide())
     if as_json:
-        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
-        from pipshim.progress.result import errors  # noqa: PLC0415
+        from pipshim.progress.json_output import errors, write_line  # noqa: PLC0415
 
         for failure in errors(error):
             write_line(sys.stderr, {"event": "error", **failure})
@@ -236,7 +232,7 @@ def say_interrupted(error: KeyboardInterrupt, *, as_json: bool) -> int:
     number = error.number if isinstance(error, Terminated) else signals.SIGINT
     what = NAMES[number]
     if as_json:
-        from pipshim.progress.json_lines import write_line  # noqa: PLC0415
+        from pipshim.progress.json_output import write_line  # noqa: PLC0415
 
         said = {"kind": what.capitalize(), "message": what, "hint": None}
         write_line(sys.stderr, {"event": "error", **said})

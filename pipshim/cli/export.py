@@ -10,7 +10,7 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.project_commands import Action, SyncCommand
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Where, write, write_build
 from pipshim.model import option_table
@@ -23,8 +23,7 @@ from pipshim.progress.formatting import plural
 if TYPE_CHECKING:
     from optparse import Values
 
-    from pipshim.cli.pip_command import PipCommand
-    from pipshim.cli.project_commands import Action
+    from pipshim.cli.command_base import PipCommand
 
 
 class ExportCommand(SyncCommand):
@@ -44,18 +43,7 @@ class ExportCommand(SyncCommand):
         return main
 
     def request(self, options: Values, args: list[str]) -> ExportRequest:
-        if args:
-            raise UsageError(
-                f"export takes no arguments: {' '.join(args)}",
-                hint="it exports the lock: pipshim lock makes one",
-            )
-        made = self.installing(options)
-        if made["lock"].given:
-            files = " ".join(f"-r {one}" for one in made["lock"].requirement_files)
-            raise UsageError(
-                f"export reads a lock, and {files} is not one",
-                hint=f"lock it first: pipshim lock {files}",
-            )
+        made = self.following(options, args, "it exports the lock: pipshim lock makes one")
         export = ExportOptions(**self.declared.fields(ExportOptions, options))
         if export.build is not None and made["selection"] != SelectionOptions(exact=None):
             raise UsageError(

@@ -26,7 +26,6 @@ def known_credentials(
     """Collect the credentials that are known after parsing.
 
     Args:
-        options: what pip's parser stored.
         configuration: settings of pip's variables and files, overridden ones too: a build may read
             the file itself.
         environ: for the proxies' variables, those of other tools' indexes, and NETRC.

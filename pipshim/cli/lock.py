@@ -9,12 +9,12 @@ from packaging.pylock import is_valid_pylock_path
 
 from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import LockError
-from pipshim.cli.command_report import reporting
+from pipshim.cli.command_report import Report, reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp_lock, typed
 from pipshim.lock.lock_inputs import depends_on_inputs_alone, is_up_to_date, out_of_date
 from pipshim.model.lock_diff import changes
-from pipshim.model.pylock import key_of, write
+from pipshim.model.pylock import Lock, key_of, write
 from pipshim.model.workspace_selection import check_members
 from pipshim.progress.formatting import plural
 from pipshim.progress.summary import summarize_lock
@@ -22,10 +22,8 @@ from pipshim.progress.summary import summarize_lock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.cli.command_report import Report
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.change import Change
-    from pipshim.model.pylock import Lock
     from pipshim.model.requests import LockRequest
 
 
@@ -72,7 +70,6 @@ def main(request: LockRequest, pip: PipCommand) -> int:
 def _tell(
     context: Context, report: Report, lock: Lock, found: Sequence[Change], *, changed: bool
 ) -> None:
-    """Prepare the summary and the result document."""
     request = context.request
     report.planned = request.lock.dry_run
     report.changes(found)

@@ -13,27 +13,23 @@ from pipshim.base.errors import LockError, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
 from pipshim.fastpath import up_to_date
-from pipshim.model.combinations import PREFIX, named
-from pipshim.model.lock_graph import Graph, Node, graph_of
+from pipshim.model.combinations import PREFIX, Combination, named
+from pipshim.model.lock_graph import Graph, Need, Node, graph_of
 from pipshim.model.option_parsing import name
 from pipshim.model.pylock import LOCK_NAME, Lock, read
 from pipshim.progress.formatting import paint, use_color
-from pipshim.progress.json_lines import SCHEMA, write_document
+from pipshim.progress.json_output import SCHEMA, write_document
 from pipshim.project.pyproject import find_project
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from optparse import Values
-    from typing import Any
 
     from packaging.utils import NormalizedName
 
     from pipshim.cli.command_base import PlainCommand
-    from pipshim.model.combinations import Combination
-    from pipshim.model.lock_graph import Need
     from pipshim.model.project import Project
-    from pipshim.model.pylock import Lock
     from pipshim.model.requests import ExplainRequest
 
 _OUT_OF_DATE = "its inputs have changed"
@@ -72,7 +68,6 @@ class Explained:
         )
 
     def find(self, graph: Graph, name: NormalizedName) -> list[Node]:
-        """Return the nodes of a name."""
         found = graph.named(name)
         if found:
             return found
@@ -200,7 +195,6 @@ def condition(need: Need, only: str = "") -> str:
     """Return the rest of a requirement: ``extra viz, >=2; python_version < "3.12"``.
 
     Args:
-        need: has the requirement.
         only: how it limits the combinations of conflicting extras and groups.
 
     """

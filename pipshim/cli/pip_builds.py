@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.pylock import Package
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pyproject_hooks import HookMissing
 
@@ -43,9 +43,9 @@ from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_settings import Settings, combine
-from pipshim.model.events import masked
+from pipshim.model.events import Event, Observer, masked
 from pipshim.model.settings import Configuration
-from pipshim.model.solution import Pin, Solution, name_of
+from pipshim.model.solution import Pin, Solution, Source, name_of
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer_choice import make_observer
 from pipshim.project.workspaces import load_builder
@@ -54,18 +54,15 @@ from pipshim.store.wheel_packing import pack
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from packaging.utils import NormalizedName
     from typing_extensions import Self
 
     from pipshim._pip.hook_handlers import Built, PipsBuild
     from pipshim._pip.session import Pip
-    from pipshim.cli.pip_command import PipCommand
-    from pipshim.model.events import Event, Observer
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
     from pipshim.model.requests import LockRequest
     from pipshim.model.settings import ConfigSettings
-    from pipshim.model.solution import Source
 
 
 logger = logging.getLogger(WHEEL_BUILDER)
@@ -75,7 +72,7 @@ _NEEDED_AT_LAST = (
     "encodings.cp437",  # names in a zip archive
     *(() if sys.platform == "win32" else ("resource",)),  # os.wait4 imports it
     "pipshim.progress.error_text",
-    "pipshim.progress.json_lines",
+    "pipshim.progress.json_output",
     "pipshim.progress.plain",
 )
 
@@ -88,8 +85,7 @@ class BuildSteps:
 
     def __init__(self) -> None:
         self._steps: list[tuple[NormalizedName, str, bool]] = []
-        self._running: dict[tuple[str, str], events.BuildStarted] = {}
-        self._phases: dict[tuple[str, str], events.Phase] = {}
+        self._running: dict[tuple[str, str], tuple[events.BuildStarted, str]] = {}
         self._with_environment: set[str] = set()
         self._lock = threading.Lock()
 
@@ -97,39 +93,30 @@ class BuildSteps:
         """Note a step that has ended."""
         with self._lock:
             if isinstance(event, events.BuildStarted):
-                self._running[event.name, event.version] = event
-            elif isinstance(event, events.BuildPhase):
-                self._begin(event)
-            elif isinstance(event, events.BuildFinished | events.BuildFailed):
-                self._end(event)
+                self._running[event.name, event.version] = event, ""
+            elif isinstance(event, events.BuildPhase | events.BuildFinished | events.BuildFailed):
+                started, phase = self._running.pop((event.name, event.version), (None, ""))
+                if started is not None:
+                    self._go_on(event, started, phase)
 
-    def _begin(self, event: events.BuildPhase) -> None:
-        key = (event.name, event.version)
-        if self._phases.get(key) == "environment":
-            self._end_environment(event.name, key, failed=False)
-        self._phases[key] = event.phase
-
-    def _end(self, event: events.BuildFinished | events.BuildFailed) -> None:
-        key = (event.name, event.version)
-        failed = isinstance(event, events.BuildFailed)
-        started = self._running.get(key)
-        phase = self._phases.pop(key, None)
-        if phase == "environment":
-            self._end_environment(event.name, key, failed=failed)
-        elif started is not None and phase == started.what and phase in _STEPS:
-            name = canonicalize_name(event.name)
+    def _go_on(
+        self,
+        event: events.BuildPhase | events.BuildFinished | events.BuildFailed,
+        started: events.BuildStarted,
+        phase: str,
+    ) -> None:
+        name, failed = canonicalize_name(event.name), isinstance(event, events.BuildFailed)
+        isolated = started.mode != str(Mode.NO_ISOLATION)
+        if phase == "environment" and isolated and (failed or name not in self._with_environment):
+            self._with_environment.add(name)
+            self._steps.append((name, "Installing build dependencies", failed))
+        if isinstance(event, events.BuildPhase):
+            self._running[event.name, event.version] = started, event.phase
+        elif phase == started.what and phase in _STEPS:
             if phase == "requirements":
                 self._steps.append((name, _CHECK, False))
             if not (isinstance(event, events.BuildFailed) and event.step == "editable"):
                 self._steps.append((name, _STEPS[phase], failed))
-        self._running.pop(key, None)
-
-    def _end_environment(self, name: str, key: tuple[str, str], *, failed: bool) -> None:
-        started = self._running.get(key)
-        isolated = started is not None and started.mode != str(Mode.NO_ISOLATION)
-        if isolated and (failed or name not in self._with_environment):
-            self._with_environment.add(name)
-            self._steps.append((canonicalize_name(name), "Installing build dependencies", failed))
 
     def report(
         self, names: Collection[NormalizedName], editable: Collection[NormalizedName]
@@ -168,7 +155,6 @@ class Building(PipBuilds):
         adopt: gives pip's machinery for build environments the command's indexes.
         editables: whether editable requirements are built as editables.
         show: shows an error of a build before pip reports it in its own way.
-        also: receives all events too.
 
     """
 
@@ -371,7 +357,6 @@ class Building(PipBuilds):
 
     @cached_property
     def rounds(self) -> Rounds:
-        """Asks backends for metadata."""
         context = self.context
         runner = ResolverRunner(context.pip, explain)
         builds = planner_of(context, runner, lambda: self._outer_environment, editables_only=True)
@@ -416,7 +401,6 @@ class Building(PipBuilds):
 
     @cached_property
     def screen(self) -> Screen:
-        """Shows the builds."""
         return Screen(self.request)
 
     @cached_property

@@ -67,6 +67,5 @@ class DebugCommand(pips.DebugCommand):  # noqa: D101 it has that of pip
     __doc__ = pips.DebugCommand.__doc__
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Show pipshim's version too."""
         pips.show_value("pipshim version", version_text())
         return super().run(options, args)

@@ -12,32 +12,34 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim._pip import building_commands as pips
+from pipshim._pip import interrupts
+from pipshim._pip.command_hooks import PipHooks
+from pipshim._pip.downloads import retry_broken_answers
 from pipshim._pip.installation import hashed
+from pipshim._pip.requirement_commands import CommandError, RequirementCommand
 from pipshim._pip.requirements import accepting_build_options
-from pipshim.base.errors import ProjectError, UsageError
-from pipshim.cli import request_assembly
-from pipshim.cli.building_command import BuildingCommand
+from pipshim._pip.routed_search import follow_routes
+from pipshim.base.errors import PipshimError, ProjectError, UsageError
 from pipshim.cli.command_base import (
     DeclaredCommand,
-    isolates,
+    PipCommand,
 )
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
-from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.pip_messages import forwarded
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.combinations import origin_of_member
 from pipshim.model.events import masked
 from pipshim.model.index_routes import IndexRoutes, routes_of
-from pipshim.model.option_parsing import COMMAND_LINE, isolation_layer, long_names
+from pipshim.model.option_parsing import COMMAND_LINE, long_names
 from pipshim.model.option_table import BUILD, BUILDING, keep_abbreviations
 from pipshim.model.requests import LockOptions, LockRequest
 from pipshim.project.workspaces import load_builder
@@ -46,12 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from optparse import Values
 
-    from packaging.utils import NormalizedName
-
     from pipshim._pip.hook_handlers import PipBuilds
+    from pipshim._pip.session import Pip
     from pipshim.base.masking import Mask
     from pipshim.cli.command_report import Report
-    from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.combinations import Combination
     from pipshim.model.project import Project
 
@@ -59,10 +59,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _Building(DeclaredCommand, BuildingCommand):
+class _Building(DeclaredCommand, RequirementCommand):
     """The options and builds that the three have in common."""
 
     declared = BUILDING
+    pips: ClassVar[type[RequirementCommand]]
     _stays = False
     _editables = False
 
@@ -74,7 +75,6 @@ class _Building(DeclaredCommand, BuildingCommand):
         self.parser.option_groups.insert(1, self.parser.option_groups.pop())
         self._index_is_typed = False
         self._arguments: list[str] = []
-        self._layers: tuple[tuple[IsolationLayer, ...], tuple[IsolationLayer, ...]] = ((), ())
 
     def parse_args(self, args: list[str]) -> tuple[Values, list[str]]:
         """Parse as pip does; note the isolation settings of command line and variables."""
@@ -90,16 +90,13 @@ class _Building(DeclaredCommand, BuildingCommand):
         values.build_isolation = values.no_build_isolation_package = None
         index_url, values.index_url = values.index_url, None
         values, rest = self.parser.parse_args(args, values)
-        above = (isolation_layer(COMMAND_LINE, values), *self.variable_layers())
-        self._layers = (above, self.file_layers())
-        values.build_isolation = isolates((*above, *self._layers[1]))
+        self.note_layers(values)
         self._index_is_typed = values.index_url is not None
         values.index_url = values.index_url or index_url
         values.no_build_isolation_package = [*below, *(values.no_build_isolation_package or ())]
         return values, rest
 
     def run(self, options: Values, args: list[str]) -> int:
-        """Run pip's command with pipshim's builds."""
         self._arguments, self._options = args, options
         as_json = options.progress == "json"
         show_error = partial(
@@ -155,8 +152,67 @@ class _Building(DeclaredCommand, BuildingCommand):
                 report.status = status
             return status
 
+    def run_with(
+        self,
+        staged: Callable[[], PipBuilds],
+        options: Values,
+        args: list[str],
+        show_error: Callable[[PipshimError], object] | None,
+    ) -> int:
+        """Run pip's command.
+
+        Args:
+            staged: makes what builds.
+            show_error: shows an error, which pip then does not show again; None if errors are
+                raised.
+
+        Raises:
+            PipshimError: it failed, and errors are raised.
+
+        """
+        interrupts.track_temporary_folders()
+        self._seams = PipHooks(staged)
+        with self._seams.put_in(self.pips):
+            try:
+                return super().run(options, args)
+            except PipshimError as error:
+                pips = self._seams.as_pip_error(error) if show_error is not None else None
+                if pips is None or show_error is None:
+                    raise
+                show_error(error)
+                raise pips from error
+            except CommandError as error:
+                if show_error is not None:
+                    raise
+                raise PipshimError(str(error)) from error  # whose status is what pip's is
+
+    def _build_package_finder(
+        self, options: Values, session: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        self._finder = super()._build_package_finder(options, session, *args, **kwargs)
+        follow_routes(self._finder._link_collector, self._routes(options), self.mask)  # noqa: SLF001
+        return self._finder
+
+    def get_default_session(self, options: Values) -> Any:
+        """Make pip's session, with retries for incomplete responses."""
+        session = super().get_default_session(options)
+        retry_broken_answers(session)
+        return session
+
+    def make_resolver(self, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Make pip's resolver with rounds; its old resolver, which builds by itself, without."""
+        options = kwargs["options"]
+        made = self._seams.resolver(super().make_resolver, kwargs, partial(self._resolved, options))
+        if not self._seams.is_on:
+            self._check_legacy(options)
+        return made
+
+    def adopt(self, pip: Pip) -> None:
+        """Let build environments use the same indexes as the command."""
+        pip.search_like(self._finder)
+
     @cached_property
-    def mask(self) -> Mask:  # type: ignore[override]
+    def mask(self) -> Mask:
         """The credentials, collected when they are first needed."""
         configuration = self.parser.config.items()
         return known_credentials(self._options, self._arguments, configuration, os.environ)
@@ -164,7 +220,7 @@ class _Building(DeclaredCommand, BuildingCommand):
     def _hide(self, text: str) -> str:
         return self.mask.hide(text)
 
-    def routes(self, options: Values) -> IndexRoutes:
+    def _routes(self, options: Values) -> IndexRoutes:
         """Return where the project here has packages looked up, with the extras that are asked for.
 
         As in pip, an invalid pyproject.toml is ignored where it is not needed.
@@ -207,19 +263,19 @@ class _Building(DeclaredCommand, BuildingCommand):
     def _request(self, options: Values) -> LockRequest:
         return LockRequest(
             common=self.common_options(options),
-            build=request_assembly.build_of(self.declared, options, *self._layers),
+            build=self.build_options(options),
             lock=LockOptions(requirements=tuple(self._arguments)),
         )
 
-    def resolved(self, options: Values, names: set[NormalizedName]) -> None:
+    def _resolved(self, options: Values, names: set[NormalizedName]) -> None:
         """Warn of packages that options of pipshim name and nothing needs."""
-        build = request_assembly.build_of(self.declared, options, *self._layers)
+        build = self.build_options(options)
         own: dict[str, Iterable[str]] = {
             "--extra-build-dependency": build.extra_build_dependencies,
             "--config-settings-package": build.config_settings_package,
             "--rebuild": build.rebuild - {ALL},
         }
-        for layer in self._layers[0]:
+        for layer in self.layers[0]:
             typed = layer.source == COMMAND_LINE
             own["--no-build-isolation-package" if typed else layer.source] = layer.packages
         for setting, given in own.items():
@@ -231,7 +287,7 @@ class _Building(DeclaredCommand, BuildingCommand):
                         "%s names %s, which nothing here requires%s", setting, name, meant
                     )
 
-    def check_legacy(self, options: Values) -> None:
+    def _check_legacy(self, options: Values) -> None:
         """Refuse options that only pipshim's builds use."""
         for option in BUILD:
             if option.is_list and getattr(options, option.destination):
@@ -286,7 +342,6 @@ def requested_origins(
     """Return the extras and groups of a project, and of its members, that are asked for.
 
     Args:
-        project: the project, or the root of a workspace.
         arguments: requirements and paths, as ``.[cpu]``.
         files: requirements files, of which the lines count that are no options.
         groups: the files of dependency groups, and their names.

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from pipshim._pip import commands
-from pipshim._pip.commands import Command, Implementation, create_command, program
+from pipshim._pip.commands import (
+    BrokenStdoutLoggingError,
+    Command,
+    Implementation,
+    create_command,
+    program,
+)
 from pipshim._pip.compat import pip_entry
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
-from pipshim.cli.broken_stdout import replace_stdout
 from pipshim.cli.command_base import register_subcommand
 from pipshim.cli.command_names import BUILDING, OWN_COMMANDS, class_of
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
@@ -64,7 +72,6 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
     """Run pip.
 
     Args:
-        command: the command's name among them, if known.
         until_exit: the process ends after it: nothing more is imported.
 
     """
@@ -75,7 +82,7 @@ def pass_through(arguments: Sequence[str], *, command: str | None = None, until_
         complete(os.environ, OWN_COMMANDS)
     if command in BUILDING:
         continue_in_other_python(arguments)
-    stdout = replace_stdout()
+    stdout = _replace_stdout()
     with Interruption() as interruption:
         try:
             status = pip_entry(until_exit=until_exit)(list(arguments))
@@ -135,3 +142,36 @@ def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
     if before and before[-1] == "--":
         before.pop()
     return before, (rest[0] if rest else None), list(rest[1:])
+
+
+class _BrokenStdoutError(BrokenStdoutLoggingError, BrokenPipeError):
+    """Handled by pip's commands and by its log handler."""
+
+
+class Stdout(io.TextIOWrapper):
+    """Standard output whose errors pip handles like those of its log handler."""
+
+    is_broken = False
+
+    def write(self, text: str, /) -> int:
+        """Write text."""
+        try:
+            return super().write(text)
+        except BrokenPipeError as error:
+            self.is_broken = True
+            raise _BrokenStdoutError(errno.EPIPE, error.strerror) from None
+
+
+def _replace_stdout() -> Stdout | None:
+    """Replace standard output by a `Stdout`; return None if it is not a plain file."""
+    original = sys.stdout
+    if type(original) is not io.TextIOWrapper:
+        return None
+    settings = {
+        "encoding": original.encoding,
+        "errors": original.errors,
+        "line_buffering": original.line_buffering,
+        "write_through": original.write_through,
+    }
+    sys.stdout = stdout = Stdout(original.detach(), **settings)  # type: ignore[arg-type]
+    return stdout

@@ -12,8 +12,8 @@ import shlex
 import sys
 from dataclasses import replace
 from functools import partial
-from optparse import OptionGroup
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from optparse import OptionGroup, Values
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pipshim._pip import compat
 from pipshim._pip import requirement_commands as pips
@@ -22,20 +22,18 @@ from pipshim.base.masking import Mask
 from pipshim.cli import pip_messages, request_assembly
 from pipshim.cli.command_base import (
     DeclaredCommand,
-    isolates,
+    PipCommand,
     use_project_parser,
 )
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
-from pipshim.cli.pip_command import PipCommand
 from pipshim.cli.recorded_preferences import NotedOptions
 from pipshim.lock import lock_inputs
 from pipshim.model import option_table, selection_preferences
 from pipshim.model.build_settings import combine
 from pipshim.model.option_parsing import (
-    COMMAND_LINE,
+    Option,
     decide_between,
-    isolation_layer,
     long_names,
 )
 from pipshim.model.option_table import keep_abbreviations
@@ -50,18 +48,15 @@ from pipshim.model.requests import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from optparse import Values
-    from typing import TypeAlias
 
     from pipshim._pip.session_start import Agent
     from pipshim.cli.project_parser import ProjectParser
-    from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.option_parsing import Option
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
     from pipshim.model.selection_preferences import GivenPreferences
 
-    Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
+Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
+"""What does the work of a command."""
 
 _LOCK_ONLY = (
     "--output",
@@ -84,21 +79,6 @@ _OTHER_HELP = {
     "--python": "The Python interpreter or environment to use.",
     "--require-virtualenv": "Change only virtual environments; fail otherwise.",
 }
-
-
-class _ParsedOptions(NamedTuple):
-    """Parsed options that pip's parser does not store.
-
-    Attributes:
-        python: the interpreter or environment to serve.
-        above: the isolation settings of the command line and variables.
-        below: those of pip.conf.
-
-    """
-
-    python: str | None = None
-    above: tuple[IsolationLayer, ...] = ()
-    below: tuple[IsolationLayer, ...] = ()
 
 
 class ProjectCommand(DeclaredCommand, pips.LockCommand):
@@ -133,7 +113,7 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
     parser: ProjectParser
 
     def __init__(self, name: str, summary: str, isolated: bool = False) -> None:
-        self._typed = _ParsedOptions()
+        self._python: str | None = None
         self._mask = Mask()
         self.action: Action | None = None
         self.replacement: Replacement | None = None
@@ -197,8 +177,7 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             self._noted.typed.add("index-url")
         elif values.index_url is None:
             values.index_url = below["index_url"]
-        typed = isolation_layer(COMMAND_LINE, values)
-        if values.build_constraints and typed.no_build_isolation:
+        if values.build_constraints and values.build_isolation is False:
             raise UsageError(
                 "--build-constraint cannot be used with --no-build-isolation",
                 hint="name the packages to build without isolation: "
@@ -209,11 +188,9 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             values.resolution = below["resolution"]
         else:
             self._noted.typed.add("resolution")
-        said = [typed] if typed.packages or typed.no_build_isolation is not None else []
-        above = (*said, *self.variable_layers())
-        self._typed = _ParsedOptions(values.python, above, self.file_layers())
-        values.python = None  # pip would refuse it here: it runs itself in the other Python
-        values.build_isolation = isolates((*above, *self._typed.below))
+        self.note_layers(values)
+        # pip would refuse it here: it runs itself in the other Python
+        self._python, values.python = values.python, None
         values.no_build_isolation_package = below["no_build_isolation_package"]
         return values, rest
 
@@ -262,11 +239,9 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
         return self._noted.preferences(options, self.environ)
 
     def common(self, options: Values) -> dict[str, Any]:
-        """Return the parts that every request has."""
-        declared, typed = self.declared, self._typed
         return {
-            "common": self.common_options(options, typed.python),
-            "build": request_assembly.build_of(declared, options, typed.above, typed.below),
+            "common": self.common_options(options, self._python),
+            "build": self.build_options(options),
         }
 
 
@@ -386,6 +361,20 @@ class SyncCommand(ProjectCommand):
             "selection": SelectionOptions(**self.declared.fields(SelectionOptions, options)),
             "sync": SyncOptions(**self.declared.fields(SyncOptions, options)),
         }
+
+    def following(self, options: Values, args: list[str], hint: str) -> dict[str, Any]:
+        """Return the same for a command that reads a lock, and takes no arguments (`hint`)."""
+        name = self.name.replace("-", " ")
+        if args:
+            raise UsageError(f"{name} takes no arguments: {' '.join(args)}", hint=hint)
+        made = self.installing(options)
+        if made["lock"].given:
+            files = " ".join(f"-r {one}" for one in made["lock"].requirement_files)
+            raise UsageError(
+                f"{name} reads a lock, and {files} is not one",
+                hint=f"lock it first: pipshim lock {files}",
+            )
+        return made
 
 
 class RunCommand(SyncCommand):

@@ -1,26 +1,28 @@
-"""The remote that a command uses: from its options, variables and pyproject.toml."""
+"""The remote and the workers of a command: from its options, variables and pyproject.toml."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
 
 from pipshim._pip.configuration import configuration_folder
+from pipshim.base.cache_folders import WORK
 from pipshim.base.errors import UsageError
 from pipshim.base.urls import without_credentials
+from pipshim.builds.worker_builds import WorkerBuilds
 from pipshim.model import events
 from pipshim.model.claim import is_name
 from pipshim.model.requests import CommonOptions
-from pipshim.model.settings import RemoteTable
+from pipshim.model.settings import BuildersAddress, BuildersTable, RemoteTable
 from pipshim.remote import signatures
 from pipshim.remote.address import absolute, open_store
-from pipshim.remote.file_store import RemoteError
+from pipshim.remote.file_store import FileStore, RemoteError
 from pipshim.remote.machine import ThisMachine
-from pipshim.remote.remote_cache import RemoteCache, Rules
+from pipshim.remote.remote_cache import RemoteCache
 from pipshim.remote.signatures import SigningError
 
 if TYPE_CHECKING:
@@ -30,20 +32,20 @@ if TYPE_CHECKING:
     from pipshim.base.masking import Mask
     from pipshim.model.events import Observer
     from pipshim.model.project import Project
-    from pipshim.remote.file_store import FileStore
-    from pipshim.remote.http_session import RemoteSession
+    from pipshim.workers.engine import Engine
 
 
 NAME = "PIPSHIM_BUILDER_NAME"
 """The variable with the name that others are shown who wait for a build of this machine."""
+
+AT_ONCE = 64
+"""How many builds wait for workers at once."""
 
 
 class RemoteAddress(NamedTuple):
     """Where a remote is, and what may be done with it.
 
     Attributes:
-        url: a URL, or the path of a folder.
-        pushes: whether results are added.
         trust: the public keys of which one must have signed a result.
 
     """
@@ -62,7 +64,6 @@ def remote_address(
     """Return the remote to use; None if there is none, or none is wanted.
 
     Args:
-        common: the options and variables.
         configured: ``[tool.pipshim.remote]``.
         folder: what a path there is relative to.
 
@@ -84,11 +85,6 @@ def named_remote(url: str | None, project: Project | None, *, pushes: bool) -> R
 
     Args:
         url: the one that was named; None for the project's.
-        project: the project, if there is one.
-        pushes: whether results are added.
-
-    Raises:
-        UsageError: there is none.
 
     """
     common = CommonOptions(remote=url, push="always" if pushes else "never")
@@ -116,36 +112,31 @@ def open_remote(
     """Prepare the use of a remote; nothing is asked of it yet.
 
     Args:
-        address: where it is.
-        options: pip's, for its session.
         mask: learns the credentials in its URL.
-        observer: told of what goes wrong.
-        folder: makes a folder for fetched files.
         libraries: the folder with those of the Python that loads wheels.
         may_be_missing: whether the remote may be made later: by this command, or its workers.
 
     """
     mask.add_urls(address.url)
 
-    def session() -> RemoteSession:
-        from pipshim.remote.http_session import RemoteSession  # noqa: PLC0415 only for http
-
-        return RemoteSession(options, mask)
-
     def connect() -> FileStore:
+        from pipshim._pip.session import session_without_cache  # noqa: PLC0415 few use a remote
+
         if address.trust:
             with _remote_errors():
-                signatures.check_installed()
+                signatures.ed25519()
+        session = partial(session_without_cache, options, mask)
         return open_store(address.url, session, may_be_missing=may_be_missing)
 
     name = os.environ.get(NAME, "")
     holder = name if is_name(name) else ""
-    rules = Rules(machine=ThisMachine(os.environ, [libraries]), holder=holder)
+    label, machine = mask.hide(address.url), ThisMachine(os.environ, [libraries])
+    remote = RemoteCache(label, connect, address.pushes, observer, folder, machine, holder)
     if address.trust:
-        rules = replace(rules, why_untrusted=partial(signatures.distrust, trusted=address.trust))
+        remote.why_untrusted = partial(signatures.distrust, trusted=address.trust)
     if address.pushes:
-        rules = replace(rules, sign=_Signer(address, observer).sign)
-    return RemoteCache(mask.hide(address.url), connect, address.pushes, observer, folder, rules)
+        remote.sign = _Signer(address, observer).sign
+    return remote
 
 
 class _Signer:
@@ -190,3 +181,42 @@ def _remote_errors() -> Iterator[None]:
     except SigningError as error:
         hint = f": {error.hint}" if error.hint else ""
         raise RemoteError(f"{error}{hint}") from error
+
+
+def builders_address(common: CommonOptions, table: BuildersTable) -> BuildersAddress | None:
+    """Return where to build, by options, variables and pyproject.toml; None: here."""
+    if common.offline or common.no_remote:
+        return None
+    return common.builders or table.use
+
+
+def open_workers(
+    address: BuildersAddress,
+    table: BuildersTable,
+    remote: RemoteAddress | None,
+    cache: Path,
+    observer: Observer,
+) -> WorkerBuilds:
+    """Prepare the use of workers; nothing is asked of them yet."""
+    if remote is None:
+        raise UsageError(
+            "--builders needs a remote, through which wheels come from workers",
+            hint="name one: --remote URL, or url in [tool.pipshim.remote]",
+        )
+
+    def connect() -> Engine:
+        return _engine(address, table, cache, observer)
+
+    return WorkerBuilds(connect, remote.url, table.setup.get(address.kind, ""), observer)
+
+
+def _engine(
+    address: BuildersAddress, table: BuildersTable, cache: Path, observer: Observer
+) -> Engine:
+    if address.kind == "dask":
+        from pipshim.workers.dask_engine import DaskEngine  # noqa: PLC0415 only where it is used
+
+        return DaskEngine(address.place, lambda text: observer(events.Message("warning", text)))
+    from pipshim.workers.slurm_engine import SlurmEngine  # noqa: PLC0415 only where it is used
+
+    return SlurmEngine(address.place or None, cache / WORK / f"slurm-{uuid4().hex}", table.sbatch)

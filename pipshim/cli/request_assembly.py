@@ -10,35 +10,14 @@ from packaging.pylock import is_valid_pylock_path
 
 from pipshim.base.errors import UsageError
 from pipshim.model.option_table import RUN
-from pipshim.model.requests import (
-    BuildOptions,
-    LockOptions,
-    RunOptions,
-)
+from pipshim.model.requests import LockOptions, RunOptions
 from pipshim.model.requirements import separated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from optparse import Values
 
-    from pipshim.model.build_mode import IsolationLayer
     from pipshim.model.option_parsing import CommandOptions
-
-
-def build_of(
-    options: CommandOptions,
-    values: Values,
-    above: Sequence[IsolationLayer],
-    below: Sequence[IsolationLayer],
-) -> BuildOptions:
-    return BuildOptions(
-        **options.fields(BuildOptions, values),
-        layers_above=tuple(above),
-        layers_below=tuple(below),
-        config_settings=dict(getattr(values, "config_settings", None) or {}),
-        build_constraints=tuple(values.build_constraints),
-        check_build_dependencies=bool(values.check_build_deps),
-    )
 
 
 def given_of(options: CommandOptions, values: Values) -> LockOptions:
@@ -79,7 +58,6 @@ def given_of(options: CommandOptions, values: Values) -> LockOptions:
 
 
 def run_of(values: Values, arguments: Sequence[str]) -> RunOptions:
-    """Return what to run."""
     if values.module is None and not arguments:
         raise UsageError(
             "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"

@@ -12,24 +12,22 @@ from pipshim.base.errors import TargetError, UsageError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.error_boundary import Replacement
-from pipshim.cli.stamp_writer import stamp_layer, typed
+from pipshim.cli.stamp_writer import stamp, typed
 from pipshim.cli.sync import report_sync, sync, write_notes
 from pipshim.envs.base_environment import BaseEnvironment
 from pipshim.envs.layers import programs
 from pipshim.fastpath import up_to_date
-from pipshim.model.project import STDIN
-from pipshim.model.requests import SelectionOptions, SyncOptions
+from pipshim.model.project import STDIN, Project
+from pipshim.model.requests import RunRequest, SelectionOptions, SyncOptions
 from pipshim.project import env_files
 from pipshim.project.pyproject import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.interpreter import Target
-    from pipshim.model.project import Project
     from pipshim.model.pylock import Lock
-    from pipshim.model.requests import RunRequest
 
 
 def main(request: RunRequest, pip: PipCommand) -> Replacement:
@@ -96,7 +94,7 @@ def _over(
         )
         target = sync(layer, made, exact=True).target
         folders = programs(target, below)
-    stamp_layer(context, request, lock, layer, target, options=options)
+    stamp(context, request, lock, target, command="run", options=options, layer=layer)
     return target, folders
 
 

@@ -16,8 +16,8 @@ from pipshim.fastpath import build_inputs, environment_snapshot, up_to_date
 from pipshim.fastpath.restore import state_files
 from pipshim.lock import lock_inputs
 from pipshim.model.project import PYPROJECT
-from pipshim.model.pylock import key_of
-from pipshim.model.requests import RunRequest
+from pipshim.model.pylock import Lock, key_of
+from pipshim.model.requests import LockOptions, LockRequest, RunRequest, SyncRequest
 from pipshim.sync import journal
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from pipshim.cli.context import Context
     from pipshim.model.interpreter import Target
-    from pipshim.model.pylock import Lock
-    from pipshim.model.requests import LockOptions, LockRequest, SyncRequest
     from pipshim.sync.transaction import Ready
 
 _FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
@@ -37,12 +35,13 @@ _FOLDER_FILES = (PYPROJECT, "setup.py", "setup.cfg")
 def stamp(
     context: Context,
     request: SyncRequest,
-    lock: Lock,
+    lock: Lock | None,
     target: Target,
     *,
     command: str,
-    options: tuple[str, ...],
-    say: str,
+    options: tuple[str, ...] | None,
+    say: str = "",
+    layer: Context | None = None,
 ) -> None:
     """Write the stamp of a command that has left nothing to do.
 
@@ -50,32 +49,53 @@ def stamp(
     PATH, or with a project that is always reinstalled as a copy; nor if it has more to say.
 
     Args:
-        lock: what was installed.
+        lock: what was installed; None if there is no project.
+        target: what the command runs in; with a layer, that or what is below it.
         command: ``run`` or ``sync``.
-        options: those before the command to run.
+        options: those before the command to run; None if they are not known.
         say: what the command would say if run again.
+        layer: that of ``run --with``.
 
     """
-    if not _can_rely_on(context, request, lock) or journal.is_open(target):
+    below = layer.below if layer is not None else None
+    seen = [below.target, target] if below is not None and below.target.is_venv else [target]
+    if (
+        options is None
+        or not _can_rely_on(context, request, lock)
+        or any(map(journal.is_open, seen))
+    ):
         return
-    read = [*_read(context, lock)]
+    read, scripts = [*_read(context, lock)], [target.scripts]
+    others = [] if lock is None else [str(context.lock_path)]
+    others += [sign for one in seen for sign in state_files(one)]
+    if below is not None and isinstance(request, RunRequest):
+        given = request.run.over
+        if not _has_known_files(given):
+            return
+        read = [*(str(Path(path).absolute()) for path in given.requirement_files), *read]
+        scripts = programs(target, below) if target != below.target else scripts
+        others += map(str, (*scripts, *below.folders))
     block = context.project.block if context.project is not None else b""
     if context.script is not None and command == "sync":
         # Only run looks at its metadata apart.
         read.append(str(context.script))
         block = b""
-    folder = _folder(context, request, target)
+    folder = _folder(request, target, in_cache=below is not None or context.place is not None)
     if folder is None or _is_any_new(read, context):
         return
     _write(
         folder,
         read,
-        [str(context.lock_path), *state_files(target)],
+        others,
         command=command,
         options=options,
         say=say,
         metadata=repr(block) if block else "",
-        **_environment(context, request, lock, target, [target.scripts], [target]),
+        prefix=str(target.prefix),
+        python=str(target.python),
+        scripts=os.pathsep.join(map(str, scripts)),
+        env_files=_env_files(request),
+        inputs=_inputs(context, lock, seen) if lock is not None else "",
     )
 
 
@@ -89,27 +109,9 @@ def _write(folder: Path, read: Iterable[str], others: Iterable[str], **fields: A
     ).write(str(folder))
 
 
-def _environment(
-    context: Context,
-    request: SyncRequest,
-    lock: Lock | None,
-    target: Target,
-    scripts: Sequence[Path],
-    seen: Sequence[Target],
-) -> dict[str, Any]:
-    """Return what a stamp says of the environments (`seen`) that a command runs in."""
-    return {
-        "prefix": str(target.prefix),
-        "python": str(target.python),
-        "scripts": os.pathsep.join(map(str, scripts)),
-        "env_files": _env_files(request),
-        "inputs": _inputs(context, lock, seen) if lock is not None else "",
-    }
-
-
-def _folder(context: Context, request: SyncRequest, target: Target) -> Path | None:
+def _folder(request: SyncRequest, target: Target, *, in_cache: bool) -> Path | None:
     """Return the folder of the stamp; None if the next command would not look there."""
-    if context.place is not None:
+    if in_cache:
         cache = _known_cache(request)
         return None if cache is None else cache / up_to_date.CACHE_FOLDER
     # The stamps' folder has to be there before the state of the environment is noted.
@@ -118,57 +120,6 @@ def _folder(context: Context, request: SyncRequest, target: Target) -> Path | No
     for torn in folder.glob("*.*"):
         torn.unlink(missing_ok=True)  # its process was killed
     return folder
-
-
-def stamp_layer(
-    context: Context,
-    request: RunRequest,
-    lock: Lock | None,
-    layer: Context,
-    target: Target,
-    *,
-    options: tuple[str, ...] | None,
-) -> None:
-    """Write the stamp of a ``run`` with a layer (``--with``).
-
-    Args:
-        lock: what the environment below has; None if there is no project.
-        target: what the command runs in: the layer, or an environment that has everything.
-        options: those before the command to run.
-
-    """
-    cache, below = _known_cache(request), layer.below
-    assert below is not None  # as of every layer
-    given = request.run.over
-    seen = [below.target, target] if below.target.is_venv else [target]
-    if (
-        cache is None
-        or options is None
-        or not _has_known_files(given)
-        or not _can_rely_on(context, request, lock)
-        or any(map(journal.is_open, seen))
-    ):
-        return
-    files = (str(Path(path).absolute()) for path in given.requirement_files)
-    read = [*files, *_read(context, lock)]
-    if _is_any_new(read, context):
-        return
-    scripts = programs(target, below) if target != below.target else [target.scripts]
-    project = context.project
-    _write(
-        cache / up_to_date.CACHE_FOLDER,
-        read,
-        [
-            *([] if lock is None else [str(context.lock_path)]),
-            *(sign for one in seen for sign in state_files(one)),
-            *map(str, (*scripts, *below.folders)),
-        ],
-        command="run",
-        options=options,
-        say="",
-        metadata=repr(project.block) if project is not None and project.block else "",
-        **_environment(context, request, lock, target, scripts, seen),
-    )
 
 
 def _has_known_files(given: LockOptions) -> bool:
@@ -357,9 +308,7 @@ def typed(command: str, words: int = 0, *, module: str | None = None) -> tuple[s
     """Return the options between a command's name and the words of the command to run.
 
     Args:
-        command: ``run``, ``sync`` or ``lock``.
         words: how many words at the end belong to the command to run.
-        module: the value of ``-m``.
 
     """
     found, rest = up_to_date.split(sys.argv[1:])

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from pipshim.base.atomic_write import StagedFile
 from pipshim.base.errors import LockError, TargetError, UsageError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.cli.command_report import reporting
+from pipshim.cli.command_report import Report, reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.stamp_writer import stamp, typed, write_snapshot
 from pipshim.lock.lock_inputs import out_of_date
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.change import Change
-from pipshim.model.pylock import write
+from pipshim.model.pylock import Lock, write
 from pipshim.model.selection import (
+    Selection,
     check_environment,
     check_names,
     check_selection,
@@ -38,14 +39,11 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from pipshim.cli.command_report import Report
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
     from pipshim.envs.venv import Environment
     from pipshim.model.events import Source
     from pipshim.model.interpreter import Target
-    from pipshim.model.pylock import Lock
     from pipshim.model.requests import SyncRequest
-    from pipshim.model.selection import Selection
     from pipshim.model.sync_plan import Step
     from pipshim.sync.transaction import Ready
 
@@ -55,9 +53,6 @@ class Outcome:
     """What a sync did, or would do.
 
     Attributes:
-        target: the environment's Python.
-        steps: what was done with each distribution.
-        ready: what was installed.
         installed: how many distributions the lock has for the environment.
         exists: whether the environment is there and whole.
         origins: where wheels that are not on an index would come from, in a dry run.
@@ -76,7 +71,6 @@ class Outcome:
 
     @property
     def changes(self) -> list[Step]:
-        """The steps that change something."""
         return [step for step in self.steps if step.action != "keep"]
 
 
@@ -97,16 +91,20 @@ def main(request: SyncRequest, pip: PipCommand) -> int:
                 write_notes(context, request, outcome, command="sync", options=typed("sync"))
         report.planned = asked.dry_run or asked.check
         report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
-        found = report_sync(report, context, outcome)
-        report.text = summarize(
-            found,
-            packages=outcome.installed,
-            seconds=report.seconds,
-            saved=context.saved_seconds,
-            dry_run=report.planned,
-            no_color=request.common.no_color,
-        )
+        report.text = summary_of(report, context, outcome)
     return report.status
+
+
+def summary_of(report: Report, context: Context, outcome: Outcome) -> str:
+    """Add a sync to the report, and return what to say of it at the end."""
+    return summarize(
+        report_sync(report, context, outcome),
+        packages=outcome.installed,
+        seconds=report.seconds,
+        saved=context.saved_seconds,
+        dry_run=report.planned,
+        no_color=report.request.common.no_color,
+    )
 
 
 def write_notes(
@@ -120,7 +118,6 @@ def write_notes(
     """Write stamps and notes for the next command.
 
     Args:
-        command: ``run`` or ``sync``.
         options: the options before the command to run; None if that is not known.
 
     """
@@ -147,7 +144,6 @@ def write_notes(
 
 
 def report_sync(report: Report, context: Context, outcome: Outcome) -> list[Change]:
-    """Add a sync to the report, and return its changes."""
     given = context.request.lock.given
     found = [_change(step, outcome) for step in outcome.changes]
     report.changes(found)
@@ -169,7 +165,6 @@ def sync(
     A new lock is written after the environment: an error leaves both as before.
 
     Args:
-        request: how to lock, and what to select.
         exact: whether to remove what the lock does not have.
         change: False for a dry run.
 
@@ -206,7 +201,6 @@ def sync(
 
 
 def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
-    """Return what would be done."""
     target = context.target if context.choice.exists else None
     if target is None and context.choice.directory is not None:
         context.say(f"would create the environment {context.choice.directory}")
@@ -218,7 +212,6 @@ def _planned(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
 
 
 def _changed(context: Context, job: Sync, lock: Lock, count: int) -> Outcome:
-    """Change an existing environment."""
     target = context.target
     with _locked(context):
         _recover(context, target)

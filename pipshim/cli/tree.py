@@ -6,19 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.cli import lock_graph_loader as graphs
 from pipshim.cli.command_base import PlainCommand
-from pipshim.cli.lock_graph_loader import (
-    as_json,
-    can_write,
-    condition,
-    explaining,
-    label,
-    read_explained,
-    width,
-    with_extras,
-)
 from pipshim.model import option_table
-from pipshim.model.lock_graph import in_both, narrowing
+from pipshim.model.lock_graph import Graph, Need, Node, in_both, narrowing
 from pipshim.model.requests import SelectionOptions, TreeRequest
 from pipshim.model.selection import chosen_of, combination_of
 from pipshim.model.workspace_selection import selected
@@ -29,7 +20,6 @@ if TYPE_CHECKING:
     from optparse import Values
 
     from pipshim.model.combinations import Combination
-    from pipshim.model.lock_graph import Graph, Need, Node
 
 _REPEATED, _CYCLE = "(*)", "(cycle)"
 _LINES = ("├── ", "└── ", "│   ", "    ")
@@ -44,7 +34,6 @@ class Branch:
         need: why it is below its parent; None for a root.
         mark: why its branches are not shown: ``(*)`` they are above, ``(cycle)`` it is within
             itself; else empty.
-        branches: what is below.
         only: how the need limits the combinations of conflicting extras and groups.
 
     """
@@ -81,7 +70,7 @@ class TreeCommand(PlainCommand):
         selection = SelectionOptions(**self.declared.fields(SelectionOptions, options))
         return main(
             TreeRequest(
-                **explaining(self, options, args),
+                **graphs.explaining(self, options, args),
                 **self.declared.fields(TreeRequest, options),
                 selection=selection if selection != SelectionOptions() else None,
             )
@@ -95,7 +84,7 @@ def main(request: TreeRequest) -> int:
         PipshimError: there is no lock, or it does not have what is asked for.
 
     """
-    found = read_explained(request)
+    found = graphs.read_explained(request)
     origins = combination = None
     if request.selection is not None:
         selection = selected(request.selection, found.project, found.lock)
@@ -157,8 +146,8 @@ def build_tree(
 def draw(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
     """Draw trees, one line for each branch, no longer than the terminal is wide."""
     color = use_color(sys.stdout, no_color=no_color)
-    room = width(sys.stdout)
-    lines = _LINES if can_write(sys.stdout, "".join(_LINES)) else _PLAIN_LINES
+    room = graphs.width(sys.stdout)
+    lines = _LINES if graphs.can_write(sys.stdout, "".join(_LINES)) else _PLAIN_LINES
     marked: set[str] = set()
 
     def draw(one: Branch, start: str, below: str) -> Iterator[str]:
@@ -177,7 +166,7 @@ def draw(trees: Sequence[Branch], *, no_color: bool, invert: bool) -> list[str]:
 def _line(one: Branch, room: int | None, *, invert: bool, color: bool) -> str:
     """Draw a branch's text; if it is too long, leave out the requirement."""
     name = _name(one, invert=invert)
-    asked = condition(one.need, one.only) if one.need is not None else ""
+    asked = graphs.condition(one.need, one.only) if one.need is not None else ""
     asked = f" ({asked})" if asked else ""
     mark = f" {one.mark}" if one.mark else ""
     if room is not None and len(name) + len(asked) + len(mark) > room:
@@ -197,11 +186,13 @@ def _name(one: Branch, *, invert: bool) -> str:
             )
             where = f"{part} unknown until it is built"
         return f"build: {node.mode}, {where}"
-    return with_extras(one.need) if one.need is not None and not invert else label(node)
+    return (
+        graphs.with_extras(one.need) if one.need is not None and not invert else graphs.label(node)
+    )
 
 
 def _as_json(one: Branch) -> dict[str, Any]:
-    made = as_json(one.node, one.need)
+    made = graphs.as_json(one.node, one.need)
     if one.mark:
         made["cycle" if one.mark == _CYCLE else "repeated"] = True
     made["branches"] = list(map(_as_json, one.branches))

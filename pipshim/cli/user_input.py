@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipshim.base import toml_files
 from pipshim.builds.hint_lines import UserInput
-from pipshim.model.requests import SyncRequest
+from pipshim.model.requests import LockRequest, SyncRequest
 
 if TYPE_CHECKING:
     from pipshim.model.project import Project
-    from pipshim.model.requests import LockRequest
 
 
 def user_input(

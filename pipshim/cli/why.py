@@ -8,20 +8,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import UsageError
+from pipshim.cli import lock_graph_loader as graphs
 from pipshim.cli.command_base import PlainCommand
-from pipshim.cli.lock_graph_loader import (
-    as_json,
-    can_write,
-    condition,
-    explaining,
-    how_built,
-    label,
-    read_explained,
-    width,
-    with_extras,
-)
 from pipshim.model import option_table
-from pipshim.model.lock_graph import in_both, narrowing
+from pipshim.model.lock_graph import Graph, Need, Node, in_both, narrowing
 from pipshim.model.requests import WhyRequest
 from pipshim.progress.formatting import paint, use_color
 
@@ -29,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from optparse import Values
 
-    from pipshim.model.lock_graph import Graph, Need, Node
 
 _ARROW, _PLAIN_ARROW = " → ", " -> "
 _NAMED = 3
@@ -55,11 +44,8 @@ class WhyCommand(PlainCommand):
     def run(self, options: Values, args: list[str]) -> int:
         if not args:
             raise UsageError("why: no package given", hint="pipshim why NAME")
-        return main(
-            WhyRequest(
-                **explaining(self, options, args), **self.declared.fields(WhyRequest, options)
-            )
-        )
+        fields = self.declared.fields(WhyRequest, options)
+        return main(WhyRequest(**graphs.explaining(self, options, args), **fields))
 
 
 def main(request: WhyRequest) -> int:
@@ -69,7 +55,7 @@ def main(request: WhyRequest) -> int:
         PipshimError: there is no lock, or it does not have the package.
 
     """
-    found = read_explained(request)
+    found = graphs.read_explained(request)
     graph = found.graph(builds=True)
     nodes = [(name, found.find(graph, name)) for name in request.names]
     return found.show(
@@ -81,10 +67,10 @@ def main(request: WhyRequest) -> int:
 
 def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[str]:
     color = use_color(sys.stdout, no_color=request.common.no_color)
-    arrow = _ARROW if can_write(sys.stdout, _ARROW) else _PLAIN_ARROW
+    arrow = _ARROW if graphs.can_write(sys.stdout, _ARROW) else _PLAIN_ARROW
     before = ""
     for node in nodes:
-        header = paint(label(node), "bold", color=color)
+        header = paint(graphs.label(node), "bold", color=color)
         if node.within is not None:
             header += f", a build requirement of {_built_with(graph, node.within)}"
         yield f"{before}{header}"
@@ -106,8 +92,8 @@ def _built_with(graph: Graph, environment: str) -> str:
 
 def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
     """Write a chain; if it is too long for one line, lines begin with an arrow."""
-    room = width(sys.stdout)
-    line = f"  {label(graph.root)}"
+    room = graphs.width(sys.stdout)
+    line = f"  {graphs.label(graph.root)}"
     combinations = graph.combinations
     for need in chain:
         part = arrow + _part(need, narrowing(combinations, need))
@@ -131,17 +117,17 @@ def _wrapped(graph: Graph, chain: Sequence[Need], arrow: str) -> Iterator[str]:
 
 def _part(need: Need, only: str) -> str:
     if need.node.kind == "build":
-        return f"build ({how_built(need.node)})"
-    asked = condition(need, only)
-    return with_extras(need) + (f" ({asked})" if asked else "")
+        return f"build ({graphs.how_built(need.node)})"
+    asked = graphs.condition(need, only)
+    return graphs.with_extras(need) + (f" ({asked})" if asked else "")
 
 
 def _as_json(graph: Graph, node: Node, request: WhyRequest) -> dict[str, Any]:
     chains = list(islice(graph.chains(node), request.limit + 1))
     return {
-        **as_json(node, None),
+        **graphs.as_json(node, None),
         "chains": [
-            [as_json(graph.root, None), *(as_json(need.node, need) for need in chain)]
+            [graphs.as_json(graph.root, None), *(graphs.as_json(need.node, need) for need in chain)]
             for chain in chains[: request.limit]
         ],
         "more": len(chains) > request.limit,

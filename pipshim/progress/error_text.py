@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from pipshim.base.errors import BuildError, Failures
+from pipshim.base.errors import BuildError, Failures, PipshimError
 from pipshim.builds.error_excerpt import shortened
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import paint, plural
@@ -14,7 +14,6 @@ from pipshim.progress.formatting import paint, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim.base.errors import PipshimError
 
 # Prose is hard to read in longer lines, and in shorter ones nothing is.
 _WIDEST, _NARROWEST = 100, 20
@@ -39,7 +38,6 @@ def render(
 
     Args:
         width: of the terminal, in columns; None for a pipe or file, where nothing is wrapped.
-        hint: whether to show the hint.
         lines: how many lines of a build's output to show; None for all.
 
     """

@@ -28,10 +28,8 @@ class BuildSpan:
         phases: each phase and when it began.
         waits_for: the builds that its environment needs.
         why: why an earlier wheel was reused, or was not.
-        record: the build record of the wheel.
         commit: of a checkout.
         combination: the conflicting extras and groups whose versions it saw.
-        worker: the other machine that built it, if one did.
         cpu: the processor time of its processes, in seconds.
         memory: the peak of their memory, in bytes.
         expected: how many seconds an earlier build's backend took.
@@ -107,7 +105,6 @@ class History:
 
     @property
     def now(self) -> float:
-        """Return the seconds since the beginning."""
         return self.clock() - self._start
 
     def __call__(self, event: Event, /) -> None:

@@ -148,10 +148,8 @@ class Columns:
 
 
 def painted(parts: Parts) -> str:
-    """Return the text of the parts, coloured."""
     return "".join(paint(text, style, color=True) for text, style in parts).rstrip()
 
 
 def join(parts: Parts) -> str:
-    """Return the text of the parts, without styles."""
     return "".join(text for text, _ in parts).rstrip()

@@ -54,10 +54,8 @@ class Live:
         """Observe for a terminal.
 
         Args:
-            stream: the terminal.
             verbosity: the number of ``-v``: with one, the output of builds scrolls above, and the
                 last line of each is shown beside it.
-            clock: returns seconds.
             console: used instead of a new one for the stream.
 
         """

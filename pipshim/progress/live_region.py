@@ -29,9 +29,6 @@ def rows(state: State, *, width: int, height: int, now: float) -> list[Parts]:
     """Lay out what is running, in fewer rows than the terminal has, each narrower than it.
 
     Args:
-        state: what is running.
-        width: of the terminal, in columns.
-        height: of the terminal, in rows.
         now: the time on the state's clock.
 
     """

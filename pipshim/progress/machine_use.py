@@ -39,7 +39,6 @@ class MachineUse:
             self._thread.start()
 
     def stop(self) -> None:
-        """Measure no more."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

@@ -48,7 +48,6 @@ class Plain:
             groups: write a build's output below its last line, in a group that GitHub's page of the
                 job shows folded; not with ``-v``, which shows it at once.
             heartbeat: after how many silent seconds to say that something still runs; None: never.
-            clock: returns seconds.
 
         """
         self._stream = stream

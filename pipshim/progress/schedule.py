@@ -47,7 +47,6 @@ class Bar:
         expected: how many seconds its backend was expected to take for the wheel.
         blocker: the package that was ready last, or had the turn or the memory before it.
         because: what the blocker is.
-        is_critical: whether it is on the critical path.
 
     """
 
@@ -70,27 +69,22 @@ class Bar:
 
     @property
     def start(self) -> float:
-        """When the first of its parts began."""
         return self.parts[0].start if self.parts else 0.0
 
     @property
     def end(self) -> float:
-        """When the last of its parts ended."""
         return max((part.end for part in self.parts), default=0.0)
 
     @property
     def seconds(self) -> float:
-        """How long its parts took together."""
         return sum(part.end - part.start for part in self.parts)
 
     @property
     def built_from(self) -> float:
-        """When its wheel was begun."""
         made = [part.start for part in self.parts if part.phase == "wheel"]
         return made[0] if made else self.start
 
     def spans(self, of: Kind = "builds") -> list[Span]:
-        """Return when it was built, or downloaded."""
         return [
             (part.start, part.end)
             for part in self.parts
@@ -98,7 +92,6 @@ class Bar:
         ]
 
     def seconds_of(self, *phases: str) -> float:
-        """Return how long some of its phases took together."""
         return sum(part.end - part.start for part in self.parts if part.phase in phases)
 
 

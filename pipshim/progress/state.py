@@ -103,7 +103,6 @@ class Resolve:
 
     @property
     def what(self) -> str:
-        """What is going on, in words."""
         return f"resolving for {self.target}" if self.target else "resolving"
 
 
@@ -148,7 +147,6 @@ class State:
         verbosity: the number of ``-v`` less that of ``-q``.
         starts: report also when a build, or waiting for another command, starts.
         output_at: the verbosity from which on the output of builds is shown.
-        clock: returns seconds.
 
     """
 

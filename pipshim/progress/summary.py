@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from pipshim.base.sizes import size
 from pipshim.model.change import FOR_BUILDS
 from pipshim.progress.formatting import duration, paint, plural, rough_duration, use_color
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipshim.model.change import Change, Kind
+    from pipshim.remote.remote_inventory import Removal
+    from pipshim.store.inventory import Item
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _DONE: dict[Kind, str] = {"+": "{} added", "-": "{} removed", "~": "{} changed"}
@@ -33,9 +36,7 @@ def summarize(
     Args:
         changes: in the order to show them.
         packages: how many distributions are as the lock wants them, now.
-        seconds: how long the whole command took.
         saved: how long the builds of the wheels from the remote took, in seconds.
-        dry_run: nothing was done.
 
     """
     if not changes:
@@ -83,11 +84,6 @@ def summarize_lock(  # noqa: PLR0913 what there is to know at the end
         changes: between the old lock and the new one.
         packages: how many the new one has.
         written: whether the file has changed (or would, in a dry run).
-        path: the lock file, as it is shown.
-        seconds: how long the whole command took.
-        targets: the number of targets, if it has any.
-        combinations: the number of combinations of conflicting extras and groups.
-        dry_run: nothing was written.
 
     """
     took = duration(seconds, precise=True)
@@ -116,6 +112,27 @@ def summarize_builds(
     built, took = ", ".join(_built(builds)) or "no builds", duration(seconds, precise=True)
     lines.append(f"{built} in {took}{_from_remote(builds, saved)}")
     return "\n".join(lines) + "\n"
+
+
+def summarize_removals(
+    items: Sequence[Item] | Sequence[Removal], *, dry_run: bool, verbosity: int
+) -> str:
+    """Summarize what was removed from the cache, or from a remote, or would be."""
+    if verbosity < 0:
+        return ""
+    shown = items if dry_run or verbosity > 0 else ()
+    lines = [f"{one.kind}: {one.path} ({size(one.size)}): {one.why}\n" for one in shown]
+    if not items:
+        return "nothing to remove\n"
+    total = size(sum(one.size for one in items))
+    return f"{''.join(lines)}{count_removals(items, dry_run=dry_run)} ({total})\n"
+
+
+def count_removals(items: Sequence[Item] | Sequence[Removal], *, dry_run: bool) -> str:
+    """Return ``removed 2 logs, 1 wheel``."""
+    kinds = sorted(one.kind for one in items)
+    counted = ", ".join(plural(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
+    return f"{'would remove' if dry_run else 'removed'} {counted}"
 
 
 def _line(change: Change, *, color: bool) -> str:

@@ -72,13 +72,9 @@ def render(
     """Return the page.
 
     Args:
-        history: what has happened.
         cpu: at each time, the share of all processors in use since the one before.
         memory: at each time, the share of the memory in use.
         command: ``lock``, ``sync`` or ``run``.
-        began: when, for people.
-        cores: how many this process may use.
-        memory_total: how many bytes of memory there are.
 
     """
     whole = max(history.now, 0.001)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pipshim.remote.file_store import RemoteError
+from pipshim.remote.file_store import FileStore, RemoteError
 from pipshim.remote.folder_store import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pipshim.remote.file_store import FileStore
-    from pipshim.remote.http_session import RemoteSession
 
 
 def absolute(address: str, folder: Path) -> str:
@@ -25,13 +22,13 @@ def absolute(address: str, folder: Path) -> str:
 
 
 def open_store(
-    address: str, session: Callable[[], RemoteSession], *, may_be_missing: bool = False
+    address: str, session: Callable[[], Any], *, may_be_missing: bool = False
 ) -> FileStore:
     """Open the files of a remote.
 
     Args:
         address: a URL, or the absolute path of a folder.
-        session: opens a session of pip's, for http.
+        session: makes a session of pip's, for http.
         may_be_missing: whether a folder that does not exist is an empty remote.
 
     Raises:
@@ -42,17 +39,14 @@ def open_store(
         urlsplit(address)
     except ValueError as error:
         raise RemoteError(f"this is no valid URL: {error}") from error
-    scheme = address.partition(":")[0].lower() if "://" in address else ""
-    if scheme in ("http", "https"):
+    if address.startswith("file:"):
+        address = url2pathname(urlsplit(address).path)
+    if "://" not in address:
+        return FolderStore(Path(address), may_be_missing=may_be_missing)
+    if address.lower().startswith(("http://", "https://")):
         from pipshim.remote.http_store import HttpStore  # noqa: PLC0415 imports pip's session
 
         return HttpStore(address, session())
-    if address.startswith("file:"):
-        return FolderStore(
-            Path(url2pathname(urlsplit(address).path)), may_be_missing=may_be_missing
-        )
-    if not scheme:
-        return FolderStore(Path(address), may_be_missing=may_be_missing)
     from pipshim.remote.fsspec_store import FsspecStore  # noqa: PLC0415 imports asyncio
 
     return FsspecStore(address, may_be_missing=may_be_missing)

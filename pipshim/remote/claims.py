@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import claim
 from pipshim.model.claim import Claim
-from pipshim.remote.file_store import PATIENCE, RemoteError, within
+from pipshim.remote.file_store import PATIENCE, FileStore, RemoteError, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipshim.remote.file_store import FileStore
 
 CLAIMS = "v1/claims"
 BEAT_SECONDS = 5.0
@@ -38,9 +37,7 @@ class Claims:
     """The claims of a remote, as one command uses them.
 
     Attributes:
-        store: the remote, which is writable.
         holder: what others are shown (`pipshim.model.claim.is_name`).
-        is_stopped: whether the command is being stopped.
         beat_seconds: how often a claim is renewed.
         expiry_seconds: how long a claim holds that is not renewed.
 
@@ -77,7 +74,7 @@ class Claims:
                     break  # it has been released
                 now = time.monotonic()
                 if before is None:
-                    held = self._read(key, number)
+                    held = _read(self.store, key, number)
                     if held is not None and held.id == self._id:
                         return False
                     report(held)
@@ -95,12 +92,7 @@ class Claims:
         return before is not None
 
     def take(self, key: str) -> HeldClaim | None:
-        """Claim a build; None if another command has the claim, or the remote fails.
-
-        Args:
-            key: of the build.
-
-        """
+        """Claim a build; None if another command has the claim, or the remote fails."""
         try:
             number = self._number(key)
             if number is not None and number != self._expired.get(key):
@@ -129,9 +121,6 @@ class Claims:
         entries = self.store.names(f"{CLAIMS}/{key}", "", PATIENCE)
         return claim.number_of(one.name for one in entries)
 
-    def _read(self, key: str, number: int) -> Claim | None:
-        return _read(self.store, key, number)
-
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self.is_stopped() and (left := end - time.monotonic()) > 0:
@@ -142,8 +131,6 @@ class HeldClaim:
     """A claim that this command has, renewed by a thread until it is released.
 
     Args:
-        store: the remote.
-        key: of the build.
         said: what the claim says at first.
         number: that of its first file.
 
@@ -159,12 +146,7 @@ class HeldClaim:
         self._guard = threading.Lock()
 
     def begin(self, beat_seconds: float) -> bool:
-        """Create the first file, and renew it from now on; return False if somebody else has.
-
-        Raises:
-            RemoteError: it cannot be created.
-
-        """
+        """Create the first file, and renew it from now on; return False if somebody else has."""
         if not self._create(self._number):
             return False
         if self._number > 0:  # that of a holder who is dead
@@ -223,7 +205,6 @@ def _path(key: str, number: int) -> str:
 
 
 def _read(store: FileStore, key: str, number: int) -> Claim | None:
-    """Read what a claim says; None if nothing can be read there."""
     try:
         return claim.read(store.read(_path(key, number), claim.MOST_BYTES, PATIENCE))
     except RemoteError:

@@ -6,7 +6,7 @@ import errno
 import os
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipshim.base.unwritable_files import reason
 from pipshim.remote.file_store import (
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from threading import Event
-    from typing import BinaryIO
 
 TEMPORARY = ".tmp-"
 """How the names of files begin that are being written."""

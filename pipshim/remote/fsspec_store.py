@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from threading import Semaphore
+from threading import Event, Semaphore
 from typing import TYPE_CHECKING, Any
 
 from pipshim.remote.file_store import (
@@ -28,9 +28,8 @@ from pipshim.remote.file_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from threading import Event
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 _TALKATIVE = ("botocore", "aiobotocore", "s3fs", "gcsfs", "azure", "adlfs", "paramiko", "asyncio")
@@ -133,21 +132,23 @@ class FsspecStore:
             raise _error(error) from error
 
     def create(self, path: str, content: bytes, seconds: float) -> bool:
-        return self._write(path, "pipe_file", (content,), seconds)
+        return self._write(
+            path, lambda place, **mode: self._call("pipe_file", seconds, place, content, **mode)
+        )
 
     def upload(self, path: str, file: Path, seconds: float) -> bool:
         if self._exists(path):
             return False
-        return self._write(path, "put_file", (str(file),), seconds)
+        return self._write(
+            path, lambda place, **mode: self._call("put_file", seconds, str(file), place, **mode)
+        )
 
-    def _write(self, path: str, method: str, what: tuple[Any], seconds: float) -> bool:
+    def _write(self, path: str, put: Callable[..., object]) -> bool:
+        """Write a file, unless it exists: exclusively, if the store can do that."""
         place = self._place(path)
-        arguments = (place, *what) if method == "pipe_file" else (*what, place)
-        if not self._is_async:
-            return self._write_and_rename(path, method, what, seconds)
-        if self._is_exclusive:
+        if self._is_async and self._is_exclusive:
             try:
-                self._call(method, seconds, *arguments, mode="create")
+                put(place, mode="create")
             except RemoteError as error:
                 if not _is_unsupported(error.__cause__):
                     if self._exists(path):
@@ -158,21 +159,20 @@ class FsspecStore:
                 return True
         if self._exists(path):
             return False
-        self._call(method, seconds, *arguments)
-        return True
+        if self._is_async:
+            put(place)
+            return True
+        return self._write_and_rename(path, put)
 
-    def _write_and_rename(self, path: str, method: str, what: tuple[Any], seconds: float) -> bool:
-        if self._exists(path):
-            return False
+    def _write_and_rename(self, path: str, put: Callable[..., object]) -> bool:
         place = self._place(path)
         folder, _, name = place.rpartition("/")
         aside = f"{folder}/.tmp-{os.getpid()}-{os.urandom(8).hex()}-{name}"
         with suppress(RemoteError):  # somebody else makes it
-            self._call("makedirs", seconds, folder, exist_ok=True)
-        arguments = (aside, *what) if method == "pipe_file" else (*what, aside)
+            self._call("makedirs", PATIENCE, folder, exist_ok=True)
         try:
-            self._call(method, seconds, *arguments)
-            self._call("mv", seconds, aside, place)
+            put(aside)
+            self._call("mv", 2 * PATIENCE, aside, place)
         except RemoteError:
             with suppress(RemoteError):
                 self._call("rm_file", PATIENCE, aside)

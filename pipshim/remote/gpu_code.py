@@ -30,9 +30,7 @@ def architectures(stream: BinaryIO, offset: int, size: int) -> set[str]:
     """Return the architectures of the code in a section.
 
     Args:
-        stream: the library.
         offset: where the section begins.
-        size: of the section, in bytes.
 
     """
     found: set[str] = set()

@@ -7,9 +7,10 @@ import time
 from contextlib import contextmanager
 from html import unescape
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
+from pipshim._pip.errors import NETWORK_ERRORS, unanswered_reason
 from pipshim.base.tasks import each
 from pipshim.remote.file_store import (
     MOST_NAMES,
@@ -20,15 +21,14 @@ from pipshim.remote.file_store import (
     copy,
     within,
 )
-from pipshim.remote.http_session import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from threading import Event
 
-    from pipshim.remote.http_session import Answer, RemoteSession
-
+_HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+_PIECE = 1 << 16
 _LONGEST_PAGE = 8 << 20
 _LINK = re.compile(
     r"<a\s[^<>]{0,500}?href\s{0,9}=\s{0,9}"
@@ -45,14 +45,13 @@ class HttpStore:
     """The files below a URL, as directory pages list them (nginx, Apache, ``http.server``).
 
     Args:
-        url: the folder.
-        session: fetches files.
+        session: one of pip's, which asks a server once.
 
     """
 
     is_writable = False
 
-    def __init__(self, url: str, session: RemoteSession) -> None:
+    def __init__(self, url: str, session: Any) -> None:
         self._url = f"{url.rstrip('/')}/"
         self._session = session
 
@@ -65,10 +64,10 @@ class HttpStore:
 
     def _listed(self, folder: str, seconds: float) -> list[str]:
         """Return what the page of a folder links to directly below it; folders end with ``/``."""
-        page = within(seconds, lambda: self._read(f"{folder}/", _LONGEST_PAGE, seconds))
-        if len(page.body) > _LONGEST_PAGE:
+        url, page = within(seconds, lambda: self._read(f"{folder}/", _LONGEST_PAGE, seconds))
+        if len(page) > _LONGEST_PAGE:
             raise RemoteError(f"the page that lists {folder} is too long")
-        return names_in(page.body.decode("utf-8", "replace"), page.url)
+        return names_in(page.decode("utf-8", "replace"), url)
 
     def walk(self, folder: str) -> list[Entry]:
         files: list[str] = []
@@ -88,50 +87,40 @@ class HttpStore:
         return [f"{below}{name}" for name in found]
 
     def read(self, path: str, most: int, seconds: float) -> bytes:
-        return within(seconds, lambda: self._read(path, most, seconds)).body
+        return within(seconds, lambda: self._read(path, most, seconds))[1]
 
-    def _read(self, path: str, most: int, seconds: float) -> _Page:
+    def _read(self, path: str, most: int, seconds: float) -> tuple[str, bytes]:
+        """Return where a file came from, after redirects, and its content."""
         until = time.monotonic() + seconds
         body = bytearray()
-        with self._get(path) as answer:
-            for piece in answer.pieces:
+        with self._get(path) as response:
+            for piece in response.iter_content(_PIECE):
                 body += piece
                 if len(body) > most or time.monotonic() > until:
                     break
-            return _Page(answer.url, bytes(body))
+            return response.url, bytes(body)
 
     def fetch(self, path: str, into: Path, most: int, stop: Event) -> None:
-        with self._get(path) as answer:
-            copy(answer.pieces, into, most, stop)
+        with self._get(path) as response:
+            copy(response.iter_content(_PIECE), into, most, stop)
 
     @contextmanager
-    def _get(self, path: str) -> Iterator[Answer]:
+    def _get(self, path: str) -> Iterator[Any]:
+        url = urljoin(self._url, path)
         try:
-            with self._session.get(urljoin(self._url, path), PATIENCE) as answer:
-                yield answer
-        except UnansweredError as error:
-            kind = FileMissingError if error.is_missing else RemoteError
-            raise kind(str(error)) from error
+            with self._session.get(
+                url, headers=_HEADERS, stream=True, timeout=PATIENCE
+            ) as response:
+                response.raise_for_status()
+                yield response
+        except NETWORK_ERRORS as error:
+            why = unanswered_reason(error)
+            raise (RemoteError(why) if why else FileMissingError("it does not exist")) from error
 
-    def create(self, path: str, content: bytes, seconds: float) -> bool:  # noqa: ARG002
-        _refuse()
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise RemoteError("a web server can only be read")
 
-    def upload(self, path: str, file: Path, seconds: float) -> bool:  # noqa: ARG002
-        _refuse()
-
-    def remove(self, path: str) -> None:  # noqa: ARG002
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise RemoteError("a web server can only be read")
-
-
-class _Page(NamedTuple):
-    """A page: where it came from, and its content."""
-
-    url: str
-    body: bytes
+    create = upload = remove = _refuse
 
 
 def names_in(page: str, url: str) -> list[str]:

@@ -63,7 +63,6 @@ class ThisMachine:
 
     @cached_property
     def gpus(self) -> tuple[tuple[int, int], ...]:
-        """The compute capabilities of its NVIDIA GPUs."""
         return find_gpus().capabilities
 
     def has_library(self, name: str) -> bool:
@@ -87,7 +86,8 @@ class ThisMachine:
         paths = (Path(folder, name) for folder in self._folders_first)
         listed = (Path(one) for one in self._listed.get(name, ()))
         usual = (Path(folder, name) for folder in _FOLDERS)
-        return next((one for one in (*paths, *listed, *usual) if self._is_loadable(one)), None)
+        every = (*paths, *listed, *usual)  # one of 32 bits, say, is passed over
+        return next((one for one in every if self._kind and _kind_of(one) == self._kind), None)
 
     @property
     def _folders_first(self) -> Iterator[Path]:
@@ -116,10 +116,6 @@ class ThisMachine:
     def _kind(self) -> bytes:
         """What the files of this machine's architecture begin with (elf(5))."""
         return _kind_of(Path(sys.executable))
-
-    def _is_loadable(self, path: Path) -> bool:
-        """Return whether a file is a library for this machine, not one of 32 bits, say."""
-        return bool(kind := _kind_of(path)) and kind == self._kind
 
 
 def _kind_of(path: Path) -> bytes:

@@ -64,24 +64,6 @@ _CONNECT_SECONDS = 10.0
 """How long connecting may take, imports of the store's client included."""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which records are taken from a remote, and how those are signed that are added.
-
-    Attributes:
-        why_untrusted: says why a record with this content and signature is not taken.
-        sign: signs a content; None: unsigned.
-        machine: what wheels have to be loaded by; None: whatever they need.
-        holder: what other machines are shown that wait for a build of this one.
-
-    """
-
-    why_untrusted: Callable[[bytes, str | None], str | None] = lambda _content, _signature: None
-    sign: Callable[[bytes], str | None] = lambda _content: None
-    machine: Machine | None = None
-    holder: str = ""
-
-
 @dataclass
 class RemoteCache:
     """A remote, as one command uses it.
@@ -90,12 +72,13 @@ class RemoteCache:
         label: its URL, as it is shown.
         open: connects; called when the remote is needed first.
         pushes: whether results of builds are added.
-        observer: told of downloads, and once of a failure.
         folder: returns a new folder for files.
-        rules: which records are taken.
+        machine: what wheels have to be loaded by; None: whatever they need.
+        holder: what other machines are shown that wait for a build of this one.
+        why_untrusted: says why a record with this content and signature is not taken.
+        sign: signs the content of a record that is added; None: unsigned.
         otherwise: what the command does if the remote fails.
-        found: how many wheels were taken from it.
-        saved: how long their builds took, in seconds.
+        saved: how long the builds of the wheels took that were taken from it, in seconds.
         is_over: whether it has failed, and is not asked again.
 
     """
@@ -105,9 +88,11 @@ class RemoteCache:
     pushes: bool
     observer: Observer
     folder: Callable[[], Path]
-    rules: Rules = field(default_factory=Rules)
+    machine: Machine | None = None
+    holder: str = ""
+    why_untrusted: Callable[[bytes, str | None], str | None] = lambda _content, _signature: None
+    sign: Callable[[bytes], str | None] = lambda _content: None
     otherwise: str = "; building here"
-    found: int = field(default=0, init=False)
     saved: float = field(default=0.0, init=False)
     _opened: SharedResults[FileStore] = field(
         default_factory=partial(SharedResults, keep_errors=True), init=False
@@ -156,16 +141,7 @@ class RemoteCache:
         platform: str,
         key: str = "",
     ) -> None:
-        """Read the likely records of several sources at once, so that `batches` has them.
-
-        Args:
-            sources: the digests of the sources.
-            kinds: what will be asked for.
-            python: the Python, as records have it.
-            platform: the platform, likewise.
-            key: those of the results that will be asked for, as far as it is known.
-
-        """
+        """Read the likely records of several sources at once, so that `batches` has them."""
         asked = [(kind, source) for source in dict.fromkeys(sources) for kind in kinds]
         each(
             lambda one: next(self.batches(*one, python, platform, key), None),
@@ -188,7 +164,6 @@ class RemoteCache:
 
         Args:
             kind: what was asked of the backend.
-            source: the digest of the source.
             python: the Python, as records have it.
             platform: the platform, likewise.
             key: of the build (`pipshim.model.claim.selection_key`), or how it begins.
@@ -250,23 +225,15 @@ class RemoteCache:
             return None
         try:
             content = self.connected().read(f"{RECORDS}/{source}/{name}", MOST_BYTES, PATIENCE)
-            record = parse(content, source, name)
+            return parse(content, source, name)
         except FileMissingError:
             return None  # it has been pruned since
         except InvalidRecordError as error:
             self.reject(f"the record {name} is invalid: {error}")
             return None
-        if record is None:
-            return None
-        return record
 
     def connected(self) -> FileStore:
-        """Return the files of the remote; connect once, which fails for all that come later.
-
-        Raises:
-            RemoteError: there is no connection.
-
-        """
+        """Return the files of the remote; connect once, which fails for all that come later."""
         return self._opened.get("", lambda: within(_CONNECT_SECONDS, self.open))
 
     def look_again(self) -> None:
@@ -277,28 +244,27 @@ class RemoteCache:
 
     def is_trusted(self, shared: SharedRecord) -> bool:
         """Return whether the signature of a record is right; say what is wrong with it."""
-        why = self.rules.why_untrusted(shared.content, shared.signature)
+        why = self.why_untrusted(shared.content, shared.signature)
         if why is not None:
             self.say(f"results whose record {why} are not used")
         return why is None
 
     def why_unusable(self, shared: SharedRecord) -> str | None:
         """Say why this machine cannot load a wheel, or cannot have it; None for other results."""
-        if shared.kind != "wheel" or self.rules.machine is None:
+        if shared.kind != "wheel" or self.machine is None:
             return None
         if shared.needs is None:
             return "its record does not say what it needs of a machine"
         # Where the wheel itself can be read, it is known then whether it finds these.
         placed = shared.needs.placed if wheel_needs.can_read() else ()
-        return "; ".join(lacking(shared.needs, self.rules.machine, elsewhere=placed)) or None
+        return "; ".join(lacking(shared.needs, self.machine, elsewhere=placed)) or None
 
     def why_unloadable(self, shared: SharedRecord, tree: UnpackedWheel) -> str | None:
         """Say why this machine cannot load a wheel that was fetched."""
-        machine, needs = self.rules.machine, shared.needs
-        if machine is None or needs is None or not wheel_needs.can_read():
+        if self.machine is None or shared.needs is None or not wheel_needs.can_read():
             return None
         try:
-            return wheel_needs.why_unloadable(tree, needs, machine)
+            return wheel_needs.why_unloadable(tree, shared.needs, self.machine)
         except wheel_needs.UnreadableWheelError as error:
             return str(error)
 
@@ -336,18 +302,12 @@ class RemoteCache:
     def count(self, seconds: float) -> None:
         """Note that a wheel was taken, and how long its build took."""
         with self._guard:
-            self.found += 1
             self.saved += seconds
 
     # Claiming
 
     def claims(self, is_stopped: Callable[[], bool]) -> Claims | None:
-        """Return the claims on builds; None if this remote has none: it is only read, or fails.
-
-        Args:
-            is_stopped: whether the command is being stopped.
-
-        """
+        """Return the claims on builds; None if this remote has none: it is only read, or fails."""
         if self.is_over:
             return None
         try:
@@ -356,7 +316,7 @@ class RemoteCache:
             return None
         with self._guard:
             if self._claims is None and store.is_writable:
-                self._claims = Claims(store, self.rules.holder, is_stopped)
+                self._claims = Claims(store, self.holder, is_stopped)
             return self._claims
 
     # Adding
@@ -373,7 +333,6 @@ class RemoteCache:
 
         Args:
             shared: its record, unsigned.
-            wheel: the file, if it is one.
 
         """
         if self.is_over:
@@ -387,7 +346,7 @@ class RemoteCache:
 
     def _push(self, shared: SharedRecord, wheel: Path | None) -> None:
         store = self.connected()
-        shared = replace(shared, signature=self.rules.sign(shared.content))
+        shared = replace(shared, signature=self.sign(shared.content))
         if wheel is not None:
             is_new = upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
             if not is_new and shared.wheel.sha256 in self._damaged_wheels:

@@ -16,7 +16,7 @@ from pipshim.base.tasks import each
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse
 from pipshim.remote.claims import CLAIMS
-from pipshim.remote.file_store import PATIENCE, FileMissingError
+from pipshim.remote.file_store import PATIENCE, Entry, FileMissingError, FileStore
 from pipshim.remote.folder_store import TEMPORARY
 from pipshim.remote.remote_cache import RECORDS, WHEELS
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.model.shared_record import SharedRecord, SharedWheel
-    from pipshim.remote.file_store import Entry, FileStore
 
 _READ_AT_ONCE, _WHEELS_AT_ONCE = 32, 4
 _DAY = 86_400
@@ -36,12 +35,10 @@ class RemoteRecord:
     """A record in a remote.
 
     Attributes:
-        path: its file.
         entry: the file's size and time.
         name: what the file's name says.
         shared: its content; None if this pipshim cannot use it.
         wheel: the path of its wheel; None if it has none.
-        problem: what is wrong with it; empty if nothing is.
 
     """
 
@@ -63,12 +60,7 @@ class Removal(NamedTuple):
 
 
 def records(store: FileStore, is_wanted: Callable[[RecordName], bool]) -> list[RemoteRecord]:
-    """Read the records whose names are wanted, by package and age, the newest last.
-
-    Raises:
-        RemoteError: the remote cannot be read.
-
-    """
+    """Read the records whose names are wanted, by package and age, the newest last."""
     wanted = [(one, name) for one, name in named(store) if is_wanted(name)]
     found = each(lambda one: _read(store, *one), wanted, at_once=_READ_AT_ONCE)
     return sorted(found, key=lambda one: (one.name.package, one.entry.time or 0, one.path))
@@ -109,13 +101,9 @@ def removals(
     """Find what is too old, or more than a remote may hold; each record before its wheel.
 
     Args:
-        store: the remote.
         days: how old a record may become.
         most_bytes: how large all wheels may be together; the oldest go first.
         now: in seconds since the epoch.
-
-    Raises:
-        RemoteError: the remote cannot be read.
 
     """
     every = records(store, lambda _: True)
@@ -142,12 +130,7 @@ def damaged(
     """Find invalid records, and wheels that are not what their names say; all are read.
 
     Args:
-        store: the remote.
         is_wanted: says which records and their wheels are read.
-        folder: makes a folder for fetched files.
-
-    Raises:
-        RemoteError: the remote cannot be read.
 
     """
     every = records(store, is_wanted)

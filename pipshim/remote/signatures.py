@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.unwritable_files import reason
@@ -37,67 +37,29 @@ class SigningError(PipshimError):
     """A key cannot be read, written or used."""
 
 
-def _missing() -> SigningError:
-    return SigningError(
-        "cryptography, which signs wheels and checks signatures, is not installed",
-        hint="pip install 'pipshim[remote]'",
-    )
-
-
-def check_installed() -> None:
-    """Check that cryptography can be imported.
-
-    Raises:
-        SigningError: it cannot.
-
-    """
+def ed25519() -> Any:
+    """Import and return cryptography's module of this name."""
     try:
-        import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401, PLC0415 an extra
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 an extra
     except ImportError as error:
-        raise _missing() from error
+        raise SigningError(
+            "cryptography, which signs wheels and checks signatures, is not installed",
+            hint="pip install 'pipshim[remote]'",
+        ) from error
+    return ed25519
 
 
 def new_key() -> str:
-    """Return a new private key.
-
-    Raises:
-        SigningError: cryptography is not installed.
-
-    """
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 an extra
-    except ImportError as error:
-        raise _missing() from error
-    return private_key(ed25519.Ed25519PrivateKey.generate().private_bytes_raw())
+    return private_key(ed25519().Ed25519PrivateKey.generate().private_bytes_raw())
 
 
 def public_of(private: str) -> str:
-    """Return the public key of a private one.
-
-    Raises:
-        SigningError: cryptography is not installed.
-
-    """
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 an extra
-    except ImportError as error:
-        raise _missing() from error
-    key = ed25519.Ed25519PrivateKey.from_private_bytes(read_private_key(private))
+    key = ed25519().Ed25519PrivateKey.from_private_bytes(read_private_key(private))
     return public_key(key.public_key().public_bytes_raw())
 
 
 def sign(content: bytes, private: str) -> str:
-    """Return the signature of content.
-
-    Raises:
-        SigningError: cryptography is not installed.
-
-    """
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 an extra
-    except ImportError as error:
-        raise _missing() from error
-    key = ed25519.Ed25519PrivateKey.from_private_bytes(read_private_key(private))
+    key = ed25519().Ed25519PrivateKey.from_private_bytes(read_private_key(private))
     return str(Signature(public_of(private), key.sign(_CONTEXT + content)))
 
 
@@ -105,12 +67,7 @@ def distrust(content: bytes, signature: str | None, trusted: Collection[str]) ->
     """Say in what content is not to be trusted; None if one of the trusted keys signed it.
 
     Args:
-        content: what was signed.
         signature: what is said to be its signature; None if there is none.
-        trusted: public keys.
-
-    Raises:
-        SigningError: cryptography is not installed.
 
     """
     if signature is None:
@@ -121,13 +78,11 @@ def distrust(content: bytes, signature: str | None, trusted: Collection[str]) ->
         return "has an invalid signature"
     if made.key not in trusted:
         return f"is signed with {made.key}, which is not trusted,"
+    keys = ed25519()
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 an extra
+
     try:
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 an extra
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
-    except ImportError as error:
-        raise _missing() from error
-    try:
-        key = ed25519.Ed25519PublicKey.from_public_bytes(read_public_key(made.key))
+        key = keys.Ed25519PublicKey.from_public_bytes(read_public_key(made.key))
         key.verify(made.value, _CONTEXT + content)
     except (InvalidSignature, ValueError):
         return "has an invalid signature"
@@ -145,10 +100,6 @@ def signer_of(content: bytes, signature: str | None) -> str:
 
 def key_file(environ: Mapping[str, str], folder: Path) -> Path:
     """Return the file of the private key.
-
-    Args:
-        environ: the user's environment variables.
-        folder: that of the user's configuration.
 
     Raises:
         SigningError: the variable has the key itself.
@@ -205,24 +156,17 @@ def _checked(private: str, where: str) -> str:
 
 
 def write_key(private: str, path: Path) -> None:
-    """Write a private key to a new file, which only its owner can read.
-
-    Raises:
-        SigningError: the file exists, or cannot be written.
-
-    """
+    """Write a private key to a new file, which only its owner can read."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 a descriptor
+                stream.write(f"{private}\n")
+                stream.flush()
+                os.fsync(file)
+        except BaseException:
+            path.unlink()
+            raise
     except OSError as error:
         raise SigningError(f"{path} cannot be written: {reason(error)}") from error
-    try:
-        with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 a descriptor
-            stream.write(f"{private}\n")
-            stream.flush()
-            os.fsync(file)
-    except BaseException as error:
-        path.unlink()
-        if isinstance(error, OSError):
-            raise SigningError(f"{path} cannot be written: {reason(error)}") from error
-        raise

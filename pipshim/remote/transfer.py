@@ -10,14 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipshim.model import events
-from pipshim.remote.file_store import PATIENCE, FileMissingError, RemoteError, started
+from pipshim.remote.file_store import PATIENCE, FileMissingError, FileStore, RemoteError, started
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.model.events import Observer
     from pipshim.model.shared_record import SharedRecord
-    from pipshim.remote.file_store import FileStore
 
 _POLL_SECONDS = 0.1
 _LEAST_UPLOAD, _LEAST_RATE = 60.0, 100_000
@@ -33,7 +32,6 @@ class Pace:
     Args:
         size: how large it will be, in bytes.
         seconds: how long it may take as a whole; it gets 10 seconds at least.
-        now: when it was asked for.
 
     """
 
@@ -80,12 +78,7 @@ def fetch(
 
 
 def upload(store: FileStore, path: str, file: Path) -> bool:
-    """Add a wheel, unless it exists, as long as the remote answers other requests meanwhile.
-
-    Raises:
-        RemoteError: it cannot be added.
-
-    """
+    """Add a wheel, unless it exists, as long as the remote answers other requests meanwhile."""
     most = _LEAST_UPLOAD + file.stat().st_size / _LEAST_RATE
     future = started(lambda: store.upload(path, file, most))
     while not wait([future], PATIENCE).done:

@@ -14,13 +14,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipshim.base.errors import PipshimError
-from pipshim.model.machine_needs import MachineNeeds, lacking, newest
+from pipshim.model.machine_needs import Machine, MachineNeeds, lacking, newest
 from pipshim.remote import gpu_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pipshim.model.machine_needs import Machine
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
 _MAGIC = b"\x7fELF"
@@ -77,7 +76,6 @@ def needs_of(
     """Return what a wheel needs of a machine.
 
     Args:
-        wheel: the unpacked wheel.
         against: the files that the distributions that it was built against install (`paths_of`).
         processor: that of the machine that built it, if it was compiled for that.
 
@@ -123,9 +121,7 @@ def why_unloadable(wheel: UnpackedWheel, said: MachineNeeds, machine: Machine) -
     Libraries that the record does not name come with distributions, which are not here to look at.
 
     Args:
-        wheel: the unpacked wheel.
         said: what its record says that it needs.
-        machine: the one that would load it.
 
     Raises:
         UnreadableWheelError: as `needs_of`.
@@ -172,12 +168,7 @@ def _objects(wheel: UnpackedWheel) -> Iterator[_Object]:
 
 
 def _read(stream: Any, path: str) -> _Object | None:
-    """Read an ELF file; None if nothing is linked with it, as with object files.
-
-    Raises:
-        UnreadableWheelError: it is damaged.
-
-    """
+    """Read an ELF file; None if nothing is linked with it, as with object files."""
     try:
         from elftools.common.exceptions import ELFError  # noqa: PLC0415 an extra
         from elftools.elf.dynamic import DynamicSegment  # noqa: PLC0415

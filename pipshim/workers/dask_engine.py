@@ -16,14 +16,12 @@ from uuid import uuid4
 from pipshim import __version__
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.workers.engine import NoWorkerError
-from pipshim.workers.plan_task import run
+from pipshim.workers.engine import Needs, NoWorkerError, Report
+from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from pipshim.workers.engine import Needs, Report
-    from pipshim.workers.plan_task import PlanTask, TaskOutcome
 
 _CONNECT_SECONDS = 5
 _LOOK_SECONDS = 0.5
@@ -60,7 +58,6 @@ def run_task(task: PlanTask, topic: str, number: str) -> TaskOutcome:
     """Run a task; runs on a worker.
 
     Args:
-        task: what to do.
         topic: where its events go.
         number: tells the task's events from others.
 
@@ -118,7 +115,6 @@ class DaskEngine:
 
     Args:
         address: of the scheduler: ``HOST:PORT``.
-        say: shows a warning.
 
     Raises:
         NoWorkerError: the scheduler does not answer.

@@ -47,10 +47,7 @@ class Engine(Protocol):
         `WorkerLostError` if one was lost.
 
         Args:
-            task: what to do.
-            needs: what it needs of a machine.
             excluding: the names of workers that cannot do it.
-            report: is given its events, from any thread.
 
         Raises:
             NoWorkerError: no worker can do it.

@@ -65,7 +65,6 @@ class PlanTask:
 
     Attributes:
         plan: the plan, as JSON, with this build and those that it needs.
-        build: its id.
         python: the version of the Python that it is for: ``3.11``.
         pipshim: the version that the worker must have.
         remote: where the wheel goes, and what the build needs comes from.
@@ -88,7 +87,6 @@ class TaskOutcome:
     """What came of a task.
 
     Attributes:
-        worker: who did it.
         status: ``unsuitable`` if this worker could not build, and another one may.
         error: what went wrong, as ``--progress json`` has it; at least ``message``.
 
@@ -105,8 +103,6 @@ def run(
     """Run a task.
 
     Args:
-        task: what to do.
-        worker: this worker's name.
         report: is given the events of builds, a few times a second.
         is_cancelled: is asked a few times a second whether to end.
 
@@ -160,7 +156,6 @@ class _Output:
     """Reads what the process says, and reports the events of builds while it runs.
 
     Attributes:
-        errors: its errors.
         last: its last lines that are no events.
         is_set_up: whether the set-up line has succeeded.
 

@@ -18,14 +18,12 @@ from uuid import uuid4
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.workers.engine import NoWorkerError, WorkerLostError
-from pipshim.workers.plan_task import TaskOutcome, run
+from pipshim.workers.engine import Needs, NoWorkerError, Report, WorkerLostError
+from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pipshim.workers.engine import Needs, Report
-    from pipshim.workers.plan_task import PlanTask
 
 _POLL_SECONDS = 0.2
 _QUEUE_SECONDS = 2.0
@@ -58,7 +56,6 @@ def run_task(task: PlanTask, events: str) -> TaskOutcome:
     """Run a task; runs in a job.
 
     Args:
-        task: what to do.
         events: the file for its events.
 
     """
@@ -78,8 +75,6 @@ class _Job:
     Attributes:
         submitted: submitit's job.
         events: the file with its events.
-        report: is given them.
-        future: of its result.
         worker: the node that runs it, once that is known.
         read: how much of the events was read.
         ended: when it was first seen that it had ended without a result.
@@ -144,7 +139,6 @@ class SlurmEngine:
     def submit(
         self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
-        """Submit a task as a job."""
         from submitit import SlurmExecutor  # noqa: PLC0415 an extra
         from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
 
@@ -162,7 +156,9 @@ class SlurmEngine:
                 exclude=",".join(sorted(excluding)) or None,
                 additional_parameters={**memory, **self._options},
             )
-            vars(submitter)["_make_submission_command"] = _quiet_sbatch
+            # submitit would print what is written to standard error.
+            quiet = ["sh", "-c", 'exec sbatch "$0" 2>&1']
+            vars(submitter)["_make_submission_command"] = lambda file: [*quiet, str(file)]
             submitted = submitter.submit(run_task, task, str(events))
         except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
             said = getattr(error.__cause__, "output", None) or str(error)
@@ -175,7 +171,6 @@ class SlurmEngine:
         return job.future
 
     def close(self) -> None:
-        """Cancel all jobs."""
         self._closed.set()
         left = self._running()
         for job in left:
@@ -209,7 +204,6 @@ class SlurmEngine:
 
     @staticmethod
     def _hear(job: _Job) -> None:
-        """Report the events that have come in since."""
         try:
             with job.events.open("rb") as file:
                 file.seek(job.read)
@@ -228,7 +222,6 @@ class SlurmEngine:
             job.report(job.worker, lines)
 
     def _take_result(self, job: _Job) -> None:
-        """Take the result, if it is there."""
         from submitit.core.utils import pickle_load  # noqa: PLC0415 an extra
 
         try:
@@ -275,11 +268,6 @@ class SlurmEngine:
         said = "".join(f"\n  {line}" for line in output)
         problem = f"job {job.id} has ended: {state.lower().replace('_', ' ')}{said}"
         return WorkerLostError("" if state == "PREEMPTED" else job.worker, problem)
-
-
-def _quiet_sbatch(file: Path) -> list[str]:
-    """Return the command; submitit would print what is written to standard error."""
-    return ["sh", "-c", 'exec sbatch "$0" 2>&1', str(file)]
 
 
 def _end(jobs: list[_Job]) -> threading.Thread:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipshim.progress.json_lines import data_of, name_of
+from pipshim.progress.json_output import data_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
-from pipshim.builds.build_estimate import estimated_seconds
+from pipshim.builds.build_planner import estimated_seconds
 from pipshim.model.build_order import longest_first
 
 if TYPE_CHECKING:

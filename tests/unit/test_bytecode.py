@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.builds import bytecode
 from pipshim.builds.environment import BuildEnvironment, make
-from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
+from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment, link_bytecode
 from pipshim.builds.processes import Processes
 from pipshim.envs.discovery import running
 from pipshim.store.store import Store
@@ -62,7 +61,7 @@ def test_what_one_environment_has_compiled_is_good_in_the_next(
     written.write_bytes(b"half of it")
     stranger = first.target.purelib / "demo" / "__pycache__" / f"stranger.{tag}.pyc"
     stranger.write_bytes(b"of no file that the package has")
-    bytecode.bring([tree], first.target, second.target)
+    link_bytecode([tree], first.target, second.target)
     brought = compiled(second)
     names = ["demo/__pycache__/__init__", "demo/sub/__pycache__/__init__", "demo/sub/__pycache__/x"]
     assert sorted(brought) == sorted(f"{one}.{tag}.pyc" for one in [*names, "__pycache__/top"])
@@ -74,7 +73,7 @@ def test_a_source_that_differs_is_compiled_again(tmp_path: Path, tree: UnpackedW
     first, second = (environment(tmp_path / name, tree) for name in ("first", "second"))
     imported(first)
     (second.target.purelib / "demo" / "sub" / "x.py").write_text("x = 12\n")
-    bytecode.bring([tree], first.target, second.target)
+    link_bytecode([tree], first.target, second.target)
     imported(second, "assert demo.sub.x.x == 12")
 
 

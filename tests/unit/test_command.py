@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from pipshim.base.errors import PipshimError
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from pipshim.model.option_parsing import (
     read_switch,
     read_variables,
 )
-from pipshim.model.requests import LockOptions, shim_cache_directory
+from pipshim.model.requests import BuildOptions, LockOptions, shim_cache_directory
 from tests.support.pipshim import ROOT
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def test_extra_build_dependencies_are_gathered() -> None:
         "--extra-build-dependency",
         "natten=cmake",
     )
-    build = request_assembly.build_of(option_table.LOCK, values, (), ())
-    assert build.extra_build_dependencies == {
+    build = option_table.LOCK.fields(BuildOptions, values)
+    assert build["extra_build_dependencies"] == {
         "flash-attn": (Requirement("torch==2.1; python_version > '3'"), Requirement("ninja")),
         "natten": (Requirement("cmake"),),
     }
@@ -162,8 +162,8 @@ def test_settings_given_twice_make_a_list() -> None:
         "--config-settings-package=a:setup-args=-Dz=3",
         "--config-settings-package=b:empty=",
     )
-    build = request_assembly.build_of(option_table.LOCK, values, (), ())
-    assert build.config_settings_package == {
+    build = option_table.LOCK.fields(BuildOptions, values)
+    assert build["config_settings_package"] == {
         "a": {"setup-args": ["-Dx=1", "-Dy=2", "-Dz=3"]},
         "b": {"empty": ""},
     }

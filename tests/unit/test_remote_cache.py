@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from pipshim.model import events
 from pipshim.model.shared_record import NO_KEY, SharedRecord, SharedWheel
 from pipshim.remote import remote_cache, transfer
 from pipshim.remote.file_store import Entry, FileMissingError, RemoteError
-from pipshim.remote.remote_cache import MOST_READ, RemoteCache, Rules
+from pipshim.remote.remote_cache import MOST_READ, RemoteCache
 from tests.unit.test_shared_record import RECORD, SHARED, SOURCE
 
 if TYPE_CHECKING:
@@ -100,12 +100,10 @@ class World:
 def world(tmp_path: Path) -> World:
     files, said = Files(), list[events.Event]()
 
-    def make(rules: Rules | None = None) -> RemoteCache:
+    def make(**more: Any) -> RemoteCache:
         folder = tmp_path / "files"
         folder.mkdir(exist_ok=True)
-        return RemoteCache(
-            "s3://team", lambda: files, True, said.append, lambda: folder, rules or Rules()
-        )
+        return RemoteCache("s3://team", lambda: files, True, said.append, lambda: folder, **more)
 
     return World(files, said, make)
 
@@ -232,7 +230,7 @@ def test_invalid_and_untrusted_records_are_not_used(world: World) -> None:
     assert world.make().records("wheel", SOURCE, *HERE) == []
     assert "is invalid: it is not valid JSON" in world.lines[0]
     world.add()
-    remote = world.make(Rules(why_untrusted=lambda *_: "is not signed"))
+    remote = world.make(why_untrusted=lambda *_: "is not signed")
     (read,) = remote.records("wheel", SOURCE, *HERE)
     assert not remote.is_of_use(read)
     assert world.lines[1:] == ["remote s3://team: results whose record is not signed are not used"]

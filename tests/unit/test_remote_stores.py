@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipshim._pip.session import session_without_cache
 from pipshim.base.masking import Mask
 from pipshim.remote.address import absolute, open_store
 from pipshim.remote.file_store import FileMissingError, RemoteError, within
-from pipshim.remote.http_session import RemoteSession
 from pipshim.remote.http_store import HttpStore, names_in
 from pipshim.remote.transfer import Pace
 
@@ -29,15 +29,15 @@ FOLDER = f"v1/records/{'ab' * 32}"
 SECONDS = 10.0
 
 
-def no_session() -> RemoteSession:
+def no_session() -> Any:
     raise AssertionError
 
 
-def session() -> RemoteSession:
+def session() -> Any:
     values = {"deprecated_features_enabled": [], "trusted_hosts": [], "retries": 5, "timeout": 15}
     values |= {"resume_retries": 0, "cache_dir": None, "no_input": True, "no_proxy_env": False}
     values |= dict.fromkeys(("cert", "client_cert", "proxy", "keyring_provider"))
-    return RemoteSession(Values(values | {"keyring_provider": "disabled"}), Mask())
+    return session_without_cache(Values(values | {"keyring_provider": "disabled"}), Mask())
 
 
 @pytest.fixture(params=["folder", "file", "memory"])
