@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from pipshim.cli.command_base import PipCommand
     from pipshim.model.solution import Source
 
-_WORDS = {True: ("reused", "green"), False: ("built again", "yellow"), None: ("unknown", "dim")}
-
 
 @dataclass(frozen=True)
 class ShownBuild:
@@ -199,10 +197,8 @@ class _Lookup:
 
 
 def _lines(package: ShownPackage, *, color: bool, verbose: bool) -> Iterator[str]:
-    if not package.builds:
+    if package.note is not None or not package.builds:
         yield f"{package.name}: {package.note or 'not built yet'}"
-    elif package.note is not None:
-        yield f"{package.name}: {package.note}"
     for build in package.builds:
         yield from _build_lines(build, color=color, verbose=verbose)
     if package.others:
