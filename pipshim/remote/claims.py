@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import field
 from secrets import token_hex
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.model import claim
 from pipshim.model.claim import Claim
-from pipshim.remote.file_store import PATIENCE, FileStore, RemoteError, within
+from pipshim.remote.file_store import PATIENCE, FileStore, RemoteError, started, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,12 +111,7 @@ class Claims:
 
     def close(self) -> None:
         """Release what was not released: the command is being stopped."""
-        left = [one for one in self._held if not one.is_released]
-        threads = [threading.Thread(target=one.release, daemon=True) for one in left]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        wait([started(one.release) for one in self._held if not one.is_released])
 
     def _number(self, key: str) -> int | None:
         entries = self.store.names(f"{CLAIMS}/{key}", "", PATIENCE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 import warnings
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -16,6 +15,7 @@ from uuid import uuid4
 from pipshim import __version__
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.remote.file_store import started
 from pipshim.workers.engine import Needs, NoWorkerError, Report
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
@@ -342,20 +342,14 @@ def _connected(address: str) -> Any:
     for name in [*logging.root.manager.loggerDict]:  # problems are told as reasons
         if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    made: Future[Any] = Future()
 
-    def connect() -> None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # versions of packages that tasks do not use
-                url = f"tcp://{address}"
-                client = Client(url, timeout=_CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
-                made.set_result(client)
-        except Exception as error:  # noqa: BLE001 whatever answers there
-            made.set_exception(error)
+    def connect() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # versions of packages that tasks do not use
+            url = f"tcp://{address}"
+            return Client(url, timeout=_CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
 
-    threading.Thread(target=connect, name="connect to Dask", daemon=True).start()
-    try:
-        return made.result(2 * _CONNECT_SECONDS)  # something else that listens there may be silent
+    try:  # something else that listens there may be silent
+        return started(connect).result(2 * _CONNECT_SECONDS)
     except Exception as error:
         raise NoWorkerError(f"the scheduler dask://{address} does not answer") from error
