@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
+from itertools import dropwhile, islice, takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 OMITTED = "…"
 """Stands for the lines between the first errors and the end."""
@@ -46,10 +46,10 @@ def excerpt(text: str) -> tuple[str, ...]:
     """Return the first errors of compilers, linkers and the like, then the last lines."""
     lines = without_machinery(line for line in text.splitlines() if line.strip())
     end = lines[-_LINES:]
-    errors = [line for error in _first_errors(text) for line in error]
+    errors = [line for error in islice(_errors(text), _ERRORS) for line in error]
     if not errors or all(line in end for line in errors):
         return tuple(end)
-    return (*errors, OMITTED, *itertools.dropwhile(_SOURCE.match, end[len(errors) + 1 :]))
+    return (*errors, OMITTED, *dropwhile(_SOURCE.match, end[len(errors) + 1 :]))
 
 
 def shortened(output: Sequence[str], count: int) -> Sequence[str]:
@@ -74,21 +74,12 @@ def without_machinery(lines: Iterable[str]) -> list[str]:
     return kept
 
 
-def _first_errors(text: str) -> list[list[str]]:
-    found: list[list[str]] = []
+def _errors(text: str) -> Iterator[list[str]]:
+    """Yield each error, with what belongs to it."""
     said: set[str] = set()
     for match in _ERROR.finditer(text):
         message = next(group for group in match.groups() if group is not None)
-        if message in said:
-            continue
-        said.add(message)
-        following = text[match.end() + 1 : match.end() + 1000].splitlines()
-        context: list[str] = []
-        for line in following:
-            if len(context) == _CONTEXT or not _BELONGS.match(line):
-                break
-            context.append(line)
-        found.append([match[0], *context])
-        if len(found) == _ERRORS:
-            break
-    return found
+        if message not in said:
+            said.add(message)
+            following = text[match.end() + 1 : match.end() + 1000].splitlines()
+            yield [match[0], *islice(takewhile(_BELONGS.match, following), _CONTEXT)]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
-    from pipshim.cli.pip_command import PipCommand
+    from pipshim.cli.command_base import PipCommand
     from pipshim.model.solution import Solution
 
 NAMES = tuple(f"p{number}" for number in range(8))
