@@ -84,6 +84,7 @@ NOT_SHOWN = (
     *("tox_plugin.py", "builds/job_variables.py"),  # what they run
     *(f"workers/slurm_engine.py:--{one}" for one in ("format", "noheader", "states", "jobs")),
     "workers/plan_task.py",
+    "model/combinations.py:--no",  # the kind and the name come behind it
 )
 """Modules whose texts with options are neither errors nor hints."""
 
