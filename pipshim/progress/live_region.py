@@ -22,6 +22,7 @@ _PHASE_WIDTH = len("requirements")
 _ELAPSED_WIDTH = len("59m 59s")
 _LEAST_PACKAGE, _LEAST_OUTPUT = 16, 8
 _SHORT_BAR = 6
+_BAR_AND_WORD = 2
 _BAR_WIDTH = 12
 
 
@@ -100,8 +101,14 @@ def _columns(
         (1, narrowest),
     )
     everything = [["━" * _SHORT_BAR, *words] for words in progress if words]
+    bars = [row[:-1] if len(row) > _BAR_AND_WORD else row for row in everything]
     counts = [words[:1] for words in progress if words]
-    for rest, choices in ((everything, layouts[:3]), (counts, layouts), ([], layouts)):
+    for rest, choices in (
+        (everything, layouts[:3]),
+        (bars, layouts[:-1]),
+        (counts, layouts),
+        ([], layouts),
+    ):
         for gap, columns in choices:
             widths = [column for column in columns if column]
             used = sum(widths) + gap * (len(widths) - 1)
@@ -120,8 +127,9 @@ def _progress(build: Build, now: float, room: int, gap: int) -> Parts:
     if fraction is not None:
         bars = [[(spaces, ""), *_bar(fraction, cells)] for cells in (_BAR_WIDTH, _SHORT_BAR)]
     wide, short = bars
-    choices = ([wide, *texts], [short, *texts], [wide, *texts[:1]], texts[:1])
-    for choice in choices:
+    fewer = texts[:-1] or texts
+    choices = [[wide, *texts], [short, *texts], [wide, *fewer], [short, *fewer], fewer]
+    for choice in [*choices, [short, *texts[:1]], texts[:1]]:
         parts = [part for cells in choice for part in cells]
         if sum(cell_len(text) for text, _ in parts) <= room:
             return parts

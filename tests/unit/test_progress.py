@@ -502,15 +502,32 @@ def test_region_shows_how_far_a_build_is() -> None:
     assert region(state, 100, 24, 65) == [f"{row}  ━━━─────────  25/100  about 3 min left"]
     narrow = "natten 0.17.5  no-isolation  wheel  1m 05s"
     assert region(state, 80, 24, 65) == [f"{narrow}  ━━────  25/100  about 3 min left"]
-    assert region(state, 70, 24, 65) == [f"{row}  25/100"]
-    assert region(state, 60, 24, 65) == [f"{row}  25/100"]
-    assert region(state, 52, 24, 65) == [f"{narrow}  25/100"]
-    assert region(state, 40, 24, 65) == ["natten 0.17.5 wheel 1m 05s 25/100"]
+    assert region(state, 70, 24, 65) == [f"{row}  ━━────  25/100"]
+    assert region(state, 60, 24, 65) == [f"{narrow}  ━━────  25/100"]
+    assert region(state, 56, 24, 65) == ["natten 0.17.5 no-isolation wheel 1m 05s ━━──── 25/100"]
+    assert region(state, 52, 24, 65) == ["natten 0.17.5 no-isolation 1m 05s ━━──── 25/100"]
+    assert region(state, 42, 24, 65) == ["natten 0.17.5 wheel 1m 05s ━━──── 25/100"]
+    assert region(state, 38, 24, 65) == ["natten 0.17.5 1m 05s ━━──── 25/100"]
     assert region(state, 30, 24, 65) == ["natten 0.17.5 1m 05s 25/100"]
     assert region(state, 24, 24, 65) == ["natten 0.17.5 1m 05s"]
     # What was expected has passed, and nothing new is known.
     (late,) = region(state, 100, 24, 300)
     assert late.endswith("5m 00s  ━━━─────────  25/100")
+
+
+def test_region_shows_a_bar_beside_how_few_jobs_there_are() -> None:
+    state = State(clock=Clock())
+    state.take(events.BuildStarted("lib", "1.0", "isolated", "default", "wheel"))
+    state.take(events.BuildPhase("lib", "1.0", "wheel"))
+    state.take(events.BuildLimited("lib", "1.0", 1, 3_000_000_000, 900_000_000))
+    state.take(events.BuildProgress("lib", "1.0", 2, 11, "steps", fraction=2 / 11, seconds_left=50))
+    row = "lib 1.0 isolated wheel 5 s ━───── 1 job for lack of memory 2/11"
+    (shown,) = region(state, 84, 24, 5)
+    assert shown == f"{row} about 40 s left"
+    (shown,) = region(state, 66, 24, 5)
+    assert shown == row
+    (shown,) = region(state, 60, 24, 5)
+    assert shown == "lib 1.0 wheel 5 s ━───── 1 job for lack of memory 2/11"
 
 
 def test_region_shows_what_an_earlier_build_lets_expect() -> None:
