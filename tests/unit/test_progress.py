@@ -527,7 +527,7 @@ def test_region_shows_a_bar_beside_how_few_jobs_there_are() -> None:
     (shown,) = region(state, 66, 24, 5)
     assert shown == row
     (shown,) = region(state, 60, 24, 5)
-    assert shown == "lib 1.0 wheel 5 s ━───── 1 job for lack of memory 2/11"
+    assert shown == "lib 1.0 isolated 5 s ━───── 1 job for lack of memory 2/11"
 
 
 def test_region_shows_what_an_earlier_build_lets_expect() -> None:
