@@ -99,6 +99,31 @@ def test_a_build_that_runs_out_of_memory_says_so_and_its_hint_helps(
         assert [one["outcome"] for one in history(cli)] == ["out of memory", "built"]
 
 
+def test_a_compiler_that_a_limit_of_each_process_ends_says_so(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
+) -> None:
+    add(index, tmp_path, "hungry", 30)
+    make_project(dependencies=["hungry"])
+    cli.ok("lock")
+    command = ["sh", "-c", 'ulimit -v 400000 && exec "$@"', "sh", sys.executable, "-m", "pipshim"]
+    failed = subprocess.run(
+        [*command, "sync"],
+        cwd=cli.cwd,
+        env={**cli.env, "COLUMNS": "300", "NO_COLOR": "1", "MAX_JOBS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert failed.returncode == 1
+    said = " ".join(failed.stderr.split())
+    assert "hungry 1.0: memory ran out" in said
+    assert "each of them may use 409.6 MB of address space (ulimit -v)" in said
+    assert "ulimit -v unlimited" in said
+    assert "build-memory" not in said
+    assert [one["outcome"] for one in history(cli)] == ["out of memory"]
+
+
 @pytest.mark.slow
 def test_what_ran_out_of_memory_is_given_fewer_jobs_the_next_time(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path

@@ -48,9 +48,11 @@ def describe(usage: Usage, *, was_refused: bool = False) -> MemoryStory | None:
 
     """
     if was_refused and (limit := process_limit()) is not None:
-        used = f"Its processes used {size(usage.peak)} together, and each" if usage.peak else "Each"
-        each = f"{used} process may use {size(limit)} of address space (ulimit -v)."
-        return MemoryStory(each.replace("each process", "each of them"), None)
+        each = f"may use {size(limit)} of address space (ulimit -v)."
+        if not usage.peak:
+            return MemoryStory(f"Each process {each}", None)
+        used = f"Its processes used {size(usage.peak)} together, and each of them"
+        return MemoryStory(f"{used} {each}", None)
     found = usage.least or memory()
     if found is None or not usage.peak:
         return None
