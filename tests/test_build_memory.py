@@ -102,7 +102,7 @@ def test_a_build_that_runs_out_of_memory_says_so_and_its_hint_helps(
 def test_a_compiler_that_a_limit_of_each_process_ends_says_so(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
-    add(index, tmp_path, "hungry", 30)
+    add(index, tmp_path, "hungry", 60)
     make_project(dependencies=["hungry"])
     cli.ok("lock")
     command = ["sh", "-c", 'ulimit -v 400000 && exec "$@"', "sh", sys.executable, "-m", "pipshim"]
