@@ -278,8 +278,8 @@ def test_a_second_signal_leaves_nothing_of_what_was_drawn(
         typist.type("\x03")
         status, shown = typist.wait(seconds=BOUND)
     assert status == 130
-    *_, last = shown.removesuffix("^C").splitlines()
-    assert "pipshim: interrupted" in last or "ERROR: Operation cancelled" in last, shown
+    end = "\n".join(shown.splitlines()[-2:])  # the terminal may show the second ^C in its own line
+    assert "pipshim: interrupted" in end or "ERROR: Operation cancelled" in end, shown
     until(lambda: processes(cli) == left_behind(cli) == [])
 
 

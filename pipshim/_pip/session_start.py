@@ -12,7 +12,6 @@ start.
 from __future__ import annotations
 
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ class Agent:
         # pip keeps this context. If it fails, it fails again where it is wanted.
         make_context = index_command._create_truststore_ssl_context  # noqa: SLF001
         self._certificates = self._threads.submit(make_context)
-        if sys.platform != "win32":
+        if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self.end)
 
     def end(self) -> None:

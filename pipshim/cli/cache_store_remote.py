@@ -335,12 +335,12 @@ def _told(
     results: Iterable[BuildResult], done: Iterable[Pushed], *, verbose: bool
 ) -> Iterator[str]:
     pairs = [*zip(results, done, strict=True)]
-    private: dict[str, dict[str, None]] = {}
+    private: dict[str, set[str]] = {}
     for one, pushed in pairs:
         if pushed.how == "private" and (verbose or pushed.why != FROM_REMOTE):
-            private.setdefault(pushed.why, {})[label(one.record.name, one.record.version)] = None
+            private.setdefault(pushed.why, set()).add(label(one.record.name, one.record.version))
     for why, names in private.items():
-        yield f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not shared: {why}"
+        yield f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} not shared: {why}"
     unknown = {
         one.record.name
         for one, pushed in pairs
