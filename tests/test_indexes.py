@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,8 +22,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import MakeProject
     from tests.support.pipshim import Cli
@@ -518,3 +520,24 @@ def test_add_makes_extras_with_an_index_each_exclude_each_other(
     failed = cli.fails("sync", "--extra", "cpu", "--extra", "gpu", status=2)
     assert "extra 'cpu' and extra 'gpu' conflict" in failed.err
     assert "GET /simple/torch/" not in index.requests
+
+
+@pytest.mark.parametrize("kind", [wheel, partial(sdist, static_metadata=False)])
+def test_what_comes_from_pypi_may_not_require_a_url(
+    cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path, kind: Callable[..., Path]
+) -> None:
+    secret = wheel(tmp_path, "elsewhere", "1.0")
+    index.add(kind(tmp_path, "sly", "1.0", requires=[f"elsewhere @ {secret.as_uri()}"]))
+    host, port = urlsplit(index.url).hostname, urlsplit(index.url).port
+    (tmp_path / "sitecustomize.py").write_text(
+        "from pip._internal.models.index import PyPI, TestPyPI\n"
+        f"PyPI.file_storage_domain, TestPyPI.file_storage_domain = '{host}', '{host}:{port}'\n"
+    )
+    cli.env["PYTHONPATH"] = str(tmp_path)
+    make_project(dependencies=["sly"])
+    for command in ("lock", f"install --target {tmp_path / 'target'} sly"):
+        refused = cli(*command.split(), python=Path(sys.executable))
+        assert refused.status == 1
+        assert "PyPI cannot" in refused.err
+        assert "elsewhere" in refused.err
+        assert "bug" not in refused.err

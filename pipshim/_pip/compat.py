@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from optparse import Values
 
+    from pip._internal.metadata import BaseDistribution
+    from pip._internal.models.link import Link
+
 SUPPORTED = ("26.1", "26.2", "26.3")
 """The minor releases of pip that pipshim is tested on, the oldest first."""
 
@@ -56,6 +59,20 @@ def check_lock_options(values: Values) -> None:
     check = getattr(cmdoptions, "check_only_deps_option_does_not_conflict", None)
     if check is not None:
         check(values)
+
+
+def check_direct_references(distribution: BaseDistribution, link: Link) -> None:
+    """Let pip refuse what comes from PyPI and requires a URL (before 26.3, its requirements did).
+
+    Raises:
+        InstallationError: pip's; it requires one.
+
+    """
+    from pip._internal.operations import prepare  # noqa: PLC0415
+
+    check = getattr(prepare, "check_pypi_direct_references", None)
+    if check is not None:
+        check(distribution, link)
 
 
 def plain_markup(text: str) -> str:

@@ -26,7 +26,7 @@ from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
-from pipshim._pip import adapters, patches
+from pipshim._pip import adapters, compat, patches
 from pipshim._pip.errors import translate, translating_errors
 from pipshim._pip.links import prepared, secure_hashes
 from pipshim.base import toml_files
@@ -298,10 +298,12 @@ def _may_be_outlined(req: InstallRequirement) -> str | None:
 
 
 def distribution_of(text: bytes, link: Link, source: Source) -> BaseDistribution:
-    """Make pip's object for a source's METADATA."""
+    """Make pip's object for a source's METADATA, which has to be what pip accepts from its link."""
     # On Python 3.10 pip's distribution has the name that it is given here, not the metadata's.
     name = BytesHeaderParser().parsebytes(text)["Name"] or source.name or source.outline
-    return get_metadata_distribution(text, link.filename, str(name))
+    distribution = get_metadata_distribution(text, link.filename, str(name))
+    compat.check_direct_references(distribution, link)
+    return distribution
 
 
 # Build systems
