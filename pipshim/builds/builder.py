@@ -460,7 +460,10 @@ class Builder:
         with self._building(build, "wheel", why) as (hooks, config):
             self._phase(build, "wheel")
             start = time.monotonic()
-            wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
+            environ = self.records.conditions(build).environ
+            choice = self.records.compiler_choice(build, environ, build.available)
+            with self._tools.asked_ahead(hooks.source, choice):
+                wheel = hooks.wheel(self.workspace.fresh("wheel"), config)
             seconds = time.monotonic() - start
             tree = self._taken(wheel, build, hooks)
             record = self.records.record(

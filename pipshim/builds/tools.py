@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from pipshim.base import process_tree, toml_files
 from pipshim.base.atomic_write import write_cache_file
 from pipshim.base.light import jsons
 from pipshim.base.shared_results import SharedResults
+from pipshim.base.tasks import TaskGroup
 from pipshim.model.build_tools import (
     OF_CHANNEL,
     Tool,
@@ -38,7 +39,7 @@ from pipshim.model.compiler_choice import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 GIT_LFS, RUSTUP = "git-lfs", "rustup"
@@ -77,6 +78,13 @@ class Tools:
             if path is not None:
                 return self._tool(os.path.abspath(path))  # noqa: PTH100 links stay
         return None
+
+    @contextmanager
+    def asked_ahead(self, source: Path, choice: CompilerChoice) -> Iterator[None]:
+        """Ask the compilers of a source tree for their versions while it is built."""
+        with TaskGroup(1) as group:
+            group.start(lambda: self.used(source, (), choice))
+            yield
 
     def used(
         self, source: Path, programs: Iterable[str], choice: CompilerChoice

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from threading import Event, Timer
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.base.tasks import each
 from pipshim.builds import tools
 from pipshim.builds.tools import Tools
 from pipshim.fastpath.build_inputs import programs_of
@@ -102,15 +101,18 @@ def test_each_file_is_asked_once_by_any_command(tmp_path: Path) -> None:
     assert Tools(tmp_path / "cache").find("none", choice) is None
 
 
-def test_compilers_that_are_asked_at_once_wait_for_nobody(tmp_path: Path) -> None:
+def test_compilers_are_asked_while_a_build_runs_and_wait_for_nobody(tmp_path: Path) -> None:
     for name, other in (("cc", "c++"), ("c++", "cc")):  # each answers once both were asked
         path = program(tmp_path / "bin", name, "1.0")
         wait = f"until test -e {tmp_path}/{other}.asked; do sleep 0.01; done"
         path.write_text(f"#!/bin/sh\n: > {tmp_path}/{name}.asked\n{wait}\necho {name} 1.0\n")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.c").touch()
     choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
     tools = Tools(tmp_path / "cache")
-    found = each(lambda name: tools.find(name, choice), ["cc", "c++"], at_once=2)
-    assert found == [Tool("cc 1.0"), Tool("c++ 1.0")]
+    with tools.asked_ahead(tmp_path / "source", choice):
+        assert tools.find("c++", choice) == Tool("c++ 1.0")
+    assert tools.find("cc", choice) == Tool("cc 1.0")
 
 
 def test_compilers_and_programs_of_a_build_are_recorded_once(tmp_path: Path) -> None:
@@ -231,11 +233,13 @@ def test_a_program_that_gave_no_answer_in_time_is_asked_again(
 def test_nothing_is_waited_for_when_the_command_ends(tmp_path: Path) -> None:
     path = program(tmp_path / "bin", "cc", "1.0")
     path.write_text("#!/bin/sh\nsleep 60\n", "utf-8")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.c").touch()
     choice = CompilerChoice({"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
     is_stopped = Event()
     start = time.monotonic()
-    Timer(0.2, is_stopped.set).start()
-    Tools(tmp_path / "cache", is_stopped.is_set).find("cc", choice)
+    with Tools(tmp_path / "cache", is_stopped.is_set).asked_ahead(tmp_path / "source", choice):
+        is_stopped.set()
     assert time.monotonic() - start < 3
 
 
