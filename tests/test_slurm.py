@@ -91,7 +91,7 @@ def test_a_build_whose_node_dies_is_done_elsewhere_and_an_interrupt_cancels_it(
         syncing.send_signal(signal.SIGINT)
         _, err = syncing.communicate(timeout=5)
         assert syncing.returncode == 130
-        until(lambda: not is_running(pid), seconds=5)
+        until(lambda: not is_running(pid), seconds=20)
     lines = [json.loads(line) for line in err.splitlines()]
     builds = [one for one in lines if one["event"] == "build-started" and one["what"] == "wheel"]
     assert [one["worker"] for one in builds] == [first, *(one for one in NODES if one != first)]
