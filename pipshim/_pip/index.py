@@ -185,7 +185,7 @@ class Finder(PackageFinder):
 
         """
         if not self.kept.has(name) and not (before_reading and name in self._fetched):
-            with passed_over():  # whoever reads them will say it
+            with passed_over():  # whoever reads the page reports what went wrong
                 for index, page in self._pages(name).items():
                     if index in self._asked or (before_reading and page.startswith("https://")):
                         self._link_collector.fetch_response(Link(page), name)
@@ -442,12 +442,12 @@ class Finder(PackageFinder):
     ) -> list[InstallationCandidate] | None:
         """Read the newest versions that fit, and the preferred ones; None: all are needed."""
         name = canonicalize_name(project_name)
-        besides = frozenset(PipVersion(str(one)) for one in self.order.wanted(name))
-        key = (name, specifier, besides)
+        preferred = frozenset(PipVersion(str(one)) for one in self.order.wanted(name))
+        key = (name, specifier, preferred)
         if key not in self._seen_newest:
             if project_name in self._all_candidates:
                 return None
-            cut = self._cut = PageCut(specifier, besides)
+            cut = self._cut = PageCut(specifier, preferred)
             try:
                 found = self.find_all_candidates(project_name)
             finally:

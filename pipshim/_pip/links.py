@@ -79,8 +79,8 @@ def contained(path: Path, wheel: Link) -> bytes:
     """Read the METADATA in a wheel.
 
     Raises:
-        UnsupportedWheel: there is none.
-        BadZipFile: it is no wheel.
+        UnsupportedWheel: the wheel has no METADATA.
+        BadZipFile: the file is not a zip archive.
 
     """
     with ZipFile(path) as archive:
@@ -99,10 +99,10 @@ class _Parsed(WheelDistribution):
 def of_requirement(
     req: InstallRequirement, fetch: Callable[[Link], bytes | None]
 ) -> BaseDistribution | None:
-    """Return a wheel's distribution from the headers of METADATA; None if there is none.
+    """Return a wheel's distribution from its METADATA headers; None if they cannot be fetched.
 
     Raises:
-        MetadataInconsistent: it is another distribution's.
+        MetadataInconsistent: the METADATA belongs to another distribution.
 
     """
     assert req.link is not None

@@ -128,7 +128,7 @@ def _listen() -> None:
         logger = logging.getLogger(name)
         if _handler not in logger.handlers:
             logger.addHandler(_handler)
-    # What pip shows is decided by the levels of its own handlers.
+    # What pip shows depends on the levels of its own handlers, not on this one.
     collector = logging.getLogger(pip_texts.COLLECTOR)
     if collector.level != logging.DEBUG:  # setting it makes all loggers forget what they log
         collector.setLevel(logging.DEBUG)

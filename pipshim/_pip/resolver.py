@@ -267,7 +267,7 @@ class _Reporter(PipReporter):
     """pip's reporter, which its resolver creates, and tells of pins and of rejected candidates.
 
     Attributes:
-        now: what this thread's resolve is told: `pinned` and the finder, and what was rejected.
+        now: of this thread's resolution: `pinned`, the finder, and the rejected candidates.
 
     """
 
