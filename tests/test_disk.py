@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipshim.base.unwritable_files import mount_point, name_full, reason
+from pipshim.base.write_errors import mount_point, name_full, reason
 from tests.support.dists import wheel
 from tests.support.files import distributions
 from tests.support.pipshim import site_packages

@@ -302,7 +302,7 @@ def test_another_variable_may_count_for_the_lock(
 
 def resolves(cli: Cli, project: Path, *args: str) -> bool:
     """Run a lock, and tell whether it resolves: that needs no index if all pins are kept."""
-    return "pipshim.lock.project_lock" in imported(cli, project, "lock", *args)
+    return "pipshim.lock.project_locking" in imported(cli, project, "lock", *args)
 
 
 def test_an_unchanged_lock_is_neither_resolved_nor_asked_about(

@@ -43,7 +43,7 @@ from pip._vendor.urllib3.exceptions import (
 from pipshim._pip import patches
 from pipshim._pip.errors import translating_errors, unfetched
 from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
-from pipshim.base.unwritable_files import name_full
+from pipshim.base.write_errors import name_full
 from pipshim.model import events, fetch_errors, index_files
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from pip._vendor.urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from pipshim._pip import adapters, pip_texts
+from pipshim._pip import http_adapters, pip_texts
 from pipshim._pip.pip_texts import CONNECTION_ERROR, OUTPUT_BEGINS, OUTPUT_ENDS
 from pipshim.base.errors import NetworkError, PipshimError, UsageError
 from pipshim.model import fetch_errors
@@ -100,7 +100,7 @@ NETWORK_ERRORS = PipError, RequestException, HTTPError
 
 def network_reason(error: object) -> str | None:
     """Describe why something could not be fetched; None: it does not exist (404)."""
-    if adapters.is_not_cached(error):
+    if http_adapters.is_not_cached(error):
         return fetch_errors.IS_NOT_CACHED
     if isinstance(error, TooManyRedirects):
         return fetch_errors.REDIRECT_LOOP
@@ -220,7 +220,7 @@ def _unfetched(error: BaseException) -> NetworkError:
     redirected_to = None
     if history:
         url, redirected_to = history[0].url, url
-    if adapters.is_not_cached(error):
+    if http_adapters.is_not_cached(error):
         return fetch_errors.not_cached(redact_auth_from_url(url))
     return unfetched(url, why, status=status, redirected_to=redirected_to)
 

@@ -23,8 +23,8 @@ from pipshim._pip.build_reports import PrebuiltBackend, as_pip_error
 from pipshim._pip.installation import OneStep
 from pipshim._pip.links import secure_hashes
 from pipshim._pip.pip_texts import USING_CACHED, WHEEL_BUILDER
+from pipshim._pip.preparer import digest_of, distribution_of, load_build_system, source_of
 from pipshim._pip.resolver import chosen, direct_entry, graph_of, name_of_candidate, result_of
-from pipshim._pip.sources import digest_of, distribution_of, load_build_system, source_of
 from pipshim.model.artifacts import sha256_of
 from pipshim.model.solution import Pin, name_of
 

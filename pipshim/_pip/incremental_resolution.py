@@ -19,13 +19,13 @@ from pip._vendor.resolvelib.resolvers.criterion import Criterion
 from pip._vendor.resolvelib.resolvers.resolution import Resolution, Resolver
 from pip._vendor.resolvelib.structs import DirectedGraph, RequirementInformation, State
 
-from pipshim.base.shared_mapping import OrderedSharedMapping, SharedMapping
+from pipshim.base.copy_on_write import CopyOnWriteMapping, OrderedCopyOnWriteMapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 
-class Criteria(SharedMapping[str, Any]):
+class Criteria(CopyOnWriteMapping[str, Any]):
     """Criteria by package; `items` has only those that may have no pin that satisfies them.
 
     resolvelib looks at all of them in each round. What the newest state knows to be satisfied is
@@ -85,17 +85,19 @@ class IncrementalResolution(Resolution[Any, Any, Any]):
 
     def resolve(self, requirements: Iterable[Any], max_rounds: int) -> State[Any, Any, Any]:
         state = super().resolve(requirements, max_rounds)
-        pins, criteria = cast("OrderedSharedMapping[str, Any]", state.mapping), state.criteria
+        pins, criteria = cast("OrderedCopyOnWriteMapping[str, Any]", state.mapping), state.criteria
         return state._replace(
             mapping=pins.in_order(), criteria={one: criteria[one] for one in criteria}
         )
 
     def _push_new_state(self) -> None:
         made: Any = self.state.mapping
-        if not isinstance(made, OrderedSharedMapping):  # the root state, which resolvelib made
+        if not isinstance(made, OrderedCopyOnWriteMapping):  # the root state, which resolvelib made
             criteria = Criteria()
             criteria.update(self.state.criteria)
-            self._states = [State(cast("Any", OrderedSharedMapping()), cast("Any", criteria), [])]
+            self._states = [
+                State(cast("Any", OrderedCopyOnWriteMapping()), cast("Any", criteria), [])
+            ]
         super()._push_new_state()
 
     def _get_preference(self, name: str) -> Any:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pip._internal.models.release_control import ReleaseControl
     from pip._internal.utils.hashes import Hashes
 
-    from pipshim.base.prefetch import Prefetch
+    from pipshim.base.resolver_prefetch import Prefetch
 
 _logger = logging.getLogger(package_finder.__name__)
 

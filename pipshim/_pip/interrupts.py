@@ -9,7 +9,7 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.urllib3.util import connection
 
 from pipshim._pip import patches, pip_texts
-from pipshim.base import interruption, open_connections
+from pipshim.base import connection_shutdown, interruption
 
 if TYPE_CHECKING:
     import socket
@@ -35,13 +35,13 @@ def _tracked(*args: Any, **kwargs: Any) -> socket.socket:
     """Connect as urllib3 does; once the command is ending, do not retry."""
     if interruption.is_ending():
         raise KeyboardInterrupt
-    return open_connections.track(_create_connection(*args, **kwargs))
+    return connection_shutdown.track(_create_connection(*args, **kwargs))
 
 
 def _shut() -> None:
     for name in (pip_texts.DOWNLOAD, pip_texts.CONNECTION_POOL):  # they announce another attempt
         logging.getLogger(name).disabled = True
-    open_connections.shut()
+    connection_shutdown.shut()
 
 
 def _noted(self: TempDirectory, kind: str) -> str:

@@ -23,7 +23,7 @@ from pip._internal.utils.wheel import read_wheel_metadata_file, wheel_dist_info_
 
 from pipshim._pip import patches
 from pipshim.model import fetch_errors
-from pipshim.project.metadata_files import Wheel
+from pipshim.project.metadata_cache import Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -41,11 +41,11 @@ from pip._vendor.resolvelib import ResolutionImpossible
 
 from pipshim._pip import patches
 from pipshim._pip.errors import translating_errors
+from pipshim._pip.failed_resolution import conflict_of
 from pipshim._pip.incremental_resolution import IncrementalResolver
 from pipshim._pip.links import of_requirement, secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
-from pipshim._pip.resolver_snapshot import conflict_of
-from pipshim._pip.sources import Preparer
+from pipshim._pip.preparer import Preparer
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model import fetch_errors
@@ -65,9 +65,9 @@ if TYPE_CHECKING:
     from pip._vendor.resolvelib.resolvers.criterion import Criterion
 
     from pipshim._pip.index import Finder
+    from pipshim._pip.preparer import Sources
     from pipshim._pip.requirements import ParsedRequirement, Root
     from pipshim._pip.session import Pip
-    from pipshim._pip.sources import Sources
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
     from pipshim.model.requirements import Overrides

@@ -27,23 +27,23 @@ from pip._internal.utils.temp_dir import TempDirectory
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.tags import Tag, parse_tag
 
-from pipshim._pip import adapters, interrupts, patches
+from pipshim._pip import http_adapters, interrupts, patches
 from pipshim._pip.downloads import ObservedDownloader, retry_broken_answers
 from pipshim._pip.index import Finder
 from pipshim._pip.links import cached_as
 from pipshim._pip.requirements import ParsedRequirement, Root, accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
-from pipshim._pip.session_start import Agent, let_keyring_answer, mask_credentials
+from pipshim._pip.session_setup import Agent, let_keyring_answer, mask_credentials
 from pipshim._pip.shared_fetches import Collector, SharedFetches
 from pipshim.base.cache_folders import METADATA
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
-from pipshim.base.prefetch import Prefetch
+from pipshim.base.resolver_prefetch import Prefetch
 from pipshim.model import events
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.index_files import LockedFiles
 from pipshim.model.index_routes import IndexRoutes
-from pipshim.project.metadata_files import MetadataCache, StaticFiles
+from pipshim.project.metadata_cache import MetadataCache, StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -116,11 +116,11 @@ class Pip:
         mask_credentials(session, self.mask)
         learn_indexes(session, self.routes_for(self.target.markers), self.mask)
         if getattr(self.options, "offline", False):
-            adapters.restrict_to_cache(session)
-        adapters.spare_cache(session, self.spared)
-        adapters.read_certificates_once(session)
+            http_adapters.restrict_to_cache(session)
+        http_adapters.spare_cache(session, self.spared)
+        http_adapters.read_certificates_once(session)
         interrupts.track_connections()
-        adapters.keep_connections(session)
+        http_adapters.keep_connections(session)
         retry_broken_answers(session)
         return session
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pip._internal.models.link import Link
 
     from pipshim._pip.downloads import ObservedDownloader
-    from pipshim.base.prefetch import PackageLookup
-    from pipshim.project.metadata_files import MetadataCache, StaticFiles
+    from pipshim.base.resolver_prefetch import PackageLookup
+    from pipshim.project.metadata_cache import MetadataCache, StaticFiles
 
 _LITTLE = 1 << 24
 """Up to which size, in bytes, a wheel is fetched ahead for its METADATA: 16 MB."""

@@ -13,7 +13,7 @@ import stat
 import sys
 
 from pipshim.base.errors import FileError
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.file_lock import FileLock
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ HISTORY = "build-history-v1.jsonl"
 """What builds took, one a line (`pipshim.builds.build_history`)."""
 
 METADATA = "metadata-v2"
-"""METADATA files of wheels (`pipshim.project.metadata_files`)."""
+"""METADATA files of wheels (`pipshim.project.metadata_cache`)."""
 
 OUTLINES = "outlines-v1"
-"""What sdists show without being built, by their SHA-256 (`pipshim.project.metadata_files`)."""
+"""What sdists show without being built, by their SHA-256 (`pipshim.project.metadata_cache`)."""
 
 INTERPRETERS = "interpreters"
 """What Pythons said of themselves (`pipshim.envs.interpreter`)."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim._pip.sources import build_system
+from pipshim._pip.preparer import build_system
 from pipshim.base.errors import BuildCycleError, PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import CycleError, SharedResults

@@ -31,14 +31,14 @@ from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component, Wo
 from pipshim.builds.built_wheel_needs import needs_of_built
 from pipshim.builds.environment import BuildEnvironment, Workspace, make
 from pipshim.builds.environment_pool import EnvironmentPool, PooledEnvironment
-from pipshim.builds.hint_lines import UserInput
+from pipshim.builds.hint_snippets import UserInput
 from pipshim.builds.hooks import Hooks
 from pipshim.builds.job_variables import JobTools
 from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares, Share
 from pipshim.builds.processes import Processes
 from pipshim.builds.record_maker import RecordMaker
-from pipshim.builds.shared_builds import SharedBuilds
+from pipshim.builds.remote_results import RemoteResults
 from pipshim.builds.tools import Tools
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
@@ -106,7 +106,7 @@ class Builder:
     processes: Processes = field(init=False)
     _pool: EnvironmentPool = field(init=False)
     _cache: BuildCache = field(init=False)
-    _shared: SharedBuilds | None = field(default=None, init=False)
+    _shared: RemoteResults | None = field(default=None, init=False)
     records: RecordMaker = field(init=False)
     _tools: Tools = field(init=False)
     history: BuildHistory = field(init=False)
@@ -128,7 +128,7 @@ class Builder:
         self._job_tools = JobTools()
         self._cache = BuildCache(self.cache / BUILDS, self.trust)
         if self.remote is not None:
-            self._shared = SharedBuilds(self.remote, self._cache, self.store, self.target)
+            self._shared = RemoteResults(self.remote, self._cache, self.store, self.target)
         self._tools = Tools(self.cache / TOOLS, lambda: self.processes.stopped)
         self.records = RecordMaker(
             self.target,

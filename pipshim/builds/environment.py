@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from pipshim.base.interruption import temporary
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds import process_trace
-from pipshim.builds.credentials import is_credential
+from pipshim.builds.credential_variables import is_credential
 from pipshim.envs.layers import site_line
 from pipshim.store.installer import install
 from pipshim.store.shared_paths import find_shared, losing_paths

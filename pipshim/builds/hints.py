@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 from packaging.utils import canonicalize_name
 
 from pipshim.builds import missing_dependencies
-from pipshim.builds.hint_lines import UserInput, merge
+from pipshim.builds.hint_snippets import UserInput, merge
 
 # Some builds print for an hour; what killed them stands at the end.
 _TAIL = 200_000

@@ -28,10 +28,10 @@ from pyproject_hooks import (
 from pipshim.base.errors import BuildError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.memory import kills_for_memory
-from pipshim.base.unwritable_files import mount_point, name_full, reason
+from pipshim.base.write_errors import mount_point, name_full, reason
 from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
-from pipshim.builds.hint_lines import UserInput
+from pipshim.builds.hint_snippets import UserInput
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed, was_refused
 from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend, Processes

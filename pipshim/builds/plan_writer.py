@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from pipshim import __version__
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
-from pipshim.builds.credentials import is_credential
+from pipshim.builds.credential_variables import is_credential
 from pipshim.builds.environment import NEVER_INHERITED
 from pipshim.model import artifacts
 from pipshim.model.build_mode import Mode

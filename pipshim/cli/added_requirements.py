@@ -16,7 +16,7 @@ from pipshim.base import toml_files, urls
 from pipshim.base.errors import UsageError
 from pipshim.base.spelling import nearest
 from pipshim.envs.gpu_drivers import find_gpus
-from pipshim.lock.project_lock import name_of_given
+from pipshim.lock.project_locking import name_of_given
 from pipshim.model import torch_backends
 from pipshim.model.artifacts import name_and_version
 from pipshim.model.package_sources import credentials_variable

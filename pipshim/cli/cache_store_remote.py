@@ -22,7 +22,7 @@ from pipshim.base.tasks import each
 from pipshim.builds.build_cache import BuildCache, BuildResult
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.builds.record_maker import machine_key
-from pipshim.builds.shared_builds import FROM_REMOTE, Pushed, SharedBuilds, push
+from pipshim.builds.remote_results import FROM_REMOTE, Pushed, RemoteResults, push
 from pipshim.builds.tools import Tools
 from pipshim.cli.remote import named_remote, open_remote
 from pipshim.envs.environment_choice import EnvironmentSearch
@@ -103,7 +103,7 @@ def _pull(request: StoreRequest, options: Values, root: Path) -> int:
             for kind in KINDS
             for one in next(opened.remote.batches(kind, source, *asked, key), [])
         ]
-        builds = SharedBuilds(opened.remote, opened.cache, opened.store, target)
+        builds = RemoteResults(opened.remote, opened.cache, opened.store, target)
         taken = each(partial(_take, builds), found, at_once=_AT_ONCE)
     if request.common.verbosity >= 0:
         _tell_taken(found, taken)
@@ -319,7 +319,7 @@ def _opened(
 _WAIT = "waiting for a command that cleans the cache"
 
 
-def _take(builds: SharedBuilds, shared: SharedRecord) -> bool | None:
+def _take(builds: RemoteResults, shared: SharedRecord) -> bool | None:
     """Take a result, unless it is there (None); return whether that could be done."""
     if builds.has(shared):
         return None

@@ -17,10 +17,11 @@ from pipshim.base.cache_folders import WORK, InUse
 from pipshim.base.cores import available_cores
 from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.unwritable_files import name_full
+from pipshim.base.write_errors import name_full
 from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
+from pipshim.cli.hint_inputs import user_input
 from pipshim.cli.pip_messages import forwarded
 from pipshim.cli.remote import (
     AT_ONCE,
@@ -29,7 +30,6 @@ from pipshim.cli.remote import (
     open_workers,
     remote_address,
 )
-from pipshim.cli.user_input import user_input
 from pipshim.envs.cached_environments import CachedEnvironment, lock_beside, place
 from pipshim.envs.environment_choice import EnvironmentChoice, EnvironmentSearch
 from pipshim.envs.interpreter import base_of

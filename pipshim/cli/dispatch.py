@@ -24,7 +24,7 @@ from pipshim.cli.error_boundary import run_guarded, show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipshim._pip.session_start import Agent
+    from pipshim._pip.session_setup import Agent
 
 _NEW_OBJECTS = 200_000
 """How many there are to be before garbage is looked for: what is imported and resolved is kept."""
@@ -133,7 +133,7 @@ def _own(line: Line) -> int:
     agent: Agent | None = None
     if command.asks_index and {"-h", "--help"}.isdisjoint(after):
         # What other processes answer while pip is imported.
-        from pipshim._pip.session_start import Agent  # noqa: PLC0415 imports pip
+        from pipshim._pip.session_setup import Agent  # noqa: PLC0415 imports pip
 
         agent = Agent()
     from pipshim.cli.pip_main import create, project_command  # noqa: PLC0415 imports pip

@@ -16,7 +16,7 @@ from pipshim.cli.added_requirements import added_index, read_arguments
 from pipshim.cli.command_report import Report, reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.sync import summary_of, sync, write_lock
-from pipshim.lock.project_lock import make
+from pipshim.lock.project_locking import make
 from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
 from pipshim.model.workspace_selection import with_requirements_of_member

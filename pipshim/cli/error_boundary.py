@@ -13,7 +13,7 @@ from pipshim.base.errors import BuildError, Failures, FileError, PipshimError, U
 from pipshim.base.interruption import NAMES, Interruption, Terminated
 from pipshim.base.light import signals
 from pipshim.base.light.named_tuples import NamedTuple
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.progress.formatting import use_color, write
 
 TYPE_CHECKING = False

@@ -50,7 +50,7 @@ def main(request: LockRequest, pip: PipCommand) -> int:
                 _stamp(context, old)
                 _tell(context, report, old, [], changed=False)
                 return 0
-            from pipshim.lock.project_lock import make  # noqa: PLC0415 imports pip's resolver
+            from pipshim.lock.project_locking import make  # noqa: PLC0415 imports pip's resolver
 
             lock = make(context, old=old)
             text = write(lock, context.lock_path.parent)

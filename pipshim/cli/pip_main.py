@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from optparse import OptionParser
 
-    from pipshim._pip.session_start import Agent
+    from pipshim._pip.session_setup import Agent
     from pipshim.cli.project_commands import Action
 
 _VARIANTS = ("cache", "completion", "debug")

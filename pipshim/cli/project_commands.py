@@ -49,7 +49,7 @@ from pipshim.model.requests import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipshim._pip.session_start import Agent
+    from pipshim._pip.session_setup import Agent
     from pipshim.cli.project_parser import ProjectParser
     from pipshim.model.project import Project
     from pipshim.model.pylock import Lock

@@ -267,7 +267,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     selection = select(part, asked, markers, path, own)
     if part.inputs:
         return part, selection
-    from pipshim.lock.project_lock import completed  # noqa: PLC0415 imports pip's resolver
+    from pipshim.lock.project_locking import completed  # noqa: PLC0415 imports pip's resolver
 
     return completed(context, part, selection)
 
@@ -322,7 +322,7 @@ def lock_of(context: Context, request: SyncRequest) -> Lock:
 
 
 def _make(context: Context, old: Lock | None) -> Lock:
-    from pipshim.lock.project_lock import make  # noqa: PLC0415 as above
+    from pipshim.lock.project_locking import make  # noqa: PLC0415 as above
 
     return make(context, old=old)
 

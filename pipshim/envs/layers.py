@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.errors import FileError, InstallError
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs.scripts import is_interpreter, shebang
 
 if TYPE_CHECKING:

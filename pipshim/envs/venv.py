@@ -11,7 +11,7 @@ from pipshim import __version__
 from pipshim.base.errors import TargetError
 from pipshim.base.file_lock import FileLock
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.unwritable_files import reason, refusal
+from pipshim.base.write_errors import reason, refusal
 from pipshim.envs import venv_template
 from pipshim.envs.interpreter import query
 from pipshim.envs.interpreter_fingerprint import signature

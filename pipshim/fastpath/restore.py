@@ -19,7 +19,7 @@ from pipshim.base.file_lock import FileLock
 from pipshim.base.forked_process import Forked, divided, processes
 from pipshim.base.light import jsons
 from pipshim.base.light.named_tuples import NamedTuple
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs import shared_files, venv_template
 from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.model.change import Change

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.sources import Revision
+from pipshim._pip.preparer import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment

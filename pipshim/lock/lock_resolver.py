@@ -6,7 +6,7 @@ import time
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from pipshim._pip.sources import build_system
+from pipshim._pip.preparer import build_system
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_planner import within

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipshim._pip.sources import build_system
+from pipshim._pip.preparer import build_system
 from pipshim.base.errors import LockError, PlanError
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import in_order

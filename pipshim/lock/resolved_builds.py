@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipshim._pip.sources import build_system
+from pipshim._pip.preparer import build_system
 from pipshim.base.errors import (
     BuildError,
     BuildRequirementsError,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from pipshim._pip.preparer import Revision, Sources
 from pipshim._pip.resolver import PipResolver
-from pipshim._pip.sources import Revision, Sources
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.prefetch import PackageLookup
+from pipshim.base.resolver_prefetch import PackageLookup
 from pipshim.model.requirements import Overrides
 from pipshim.model.version_order import Order
 

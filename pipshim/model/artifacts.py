@@ -1,4 +1,4 @@
-"""Choose the file of a locked package that suits a target (PEP 751). Pure."""
+"""The files of locked packages (PEP 751): choose the one for a target, and identify it. Pure."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def _change(
 
 def _common_value(name: str, now: str | None, digest: str) -> str | None:
     """Return the value with a digest, if it is one that such a variable often has."""
-    from pipshim.model.common_values import find_value  # noqa: PLC0415 only to say a reason
+    from pipshim.model.common_variable_values import find_value  # noqa: PLC0415 only to say a reason
 
     key = name, now, digest
     if key not in _recovered:

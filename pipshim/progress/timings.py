@@ -15,7 +15,16 @@ from pipshim.base.cores import available_cores
 from pipshim.base.sizes import size
 from pipshim.progress.formatting import duration, plural
 from pipshim.progress.machine_use import MachineUse
-from pipshim.progress.schedule import KINDS, Bar, Part, bars, concurrency, covered, critical, mean
+from pipshim.progress.timing_analysis import (
+    KINDS,
+    Bar,
+    Part,
+    bars,
+    concurrency,
+    covered,
+    critical,
+    mean,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

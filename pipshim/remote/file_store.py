@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.remote.file_store import (
     CHUNK,
     MOST_NAMES,

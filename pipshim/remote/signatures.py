@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import PipshimError
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.model.signing_keys import (
     PRIVATE,
     Signature,

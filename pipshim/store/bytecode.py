@@ -19,7 +19,7 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
 from pipshim.base.forked_process import divided
 from pipshim.base.light import jsons
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs import dist_info
 from pipshim.store.file_manifest import Compiled, FileManifest, TreeFile
 

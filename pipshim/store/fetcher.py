@@ -16,7 +16,7 @@ from packaging.pylock import (
     PackageWheel,
 )
 
-from pipshim._pip.sources import check_out, local_path, redacted, unpack
+from pipshim._pip.preparer import check_out, local_path, redacted, unpack
 from pipshim.base.errors import HashError, InstallError, LockError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipshim.base.errors import InstallError
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs import dist_info
 from pipshim.store.linking import Linker
 from pipshim.store.placement import Placement

@@ -14,7 +14,7 @@ import time
 
 from pipshim.base.cache_folders import TREES
 from pipshim.base.errors import InstallError
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs import dist_info
 from pipshim.store.unpacked_wheel import UnpackedWheel
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from pipshim.base.errors import InstallError
 from pipshim.base.light import jsons
 from pipshim.base.paths import is_within
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs.dist_info import SUFFIX
 from pipshim.envs.venv_template import CHANGE
 

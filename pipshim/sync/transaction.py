@@ -11,7 +11,7 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import InstallError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each
-from pipshim.base.unwritable_files import reason
+from pipshim.base.write_errors import reason
 from pipshim.envs import dist_info, installed, scripts, shared_files
 from pipshim.envs.install_notes import WHEEL, site_folders
 from pipshim.envs.installed import bytecode_of, recorded_hashes
@@ -20,7 +20,7 @@ from pipshim.store.bytecode import compiled
 from pipshim.store.installer import install, restore
 from pipshim.store.shared_paths import SharedPath, find_shared, losing_paths
 from pipshim.sync.journal import Journal
-from pipshim.sync.removed_files import leaving_files
+from pipshim.sync.uninstall_paths import find_uninstall_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipshim.model.sync_plan import Step
     from pipshim.store.linking import Linker
     from pipshim.store.unpacked_wheel import UnpackedWheel
-    from pipshim.sync.removed_files import RemovedFiles
+    from pipshim.sync.uninstall_paths import UninstallPaths
 
 _SHOWN = 3
 """How many shared files a warning names."""
@@ -131,7 +131,7 @@ class Transaction:
         journal: Journal,
         steps: Iterable[Step],
         ready: Mapping[NormalizedName, Ready],
-        leaving: RemovedFiles,
+        leaving: UninstallPaths,
         coming: _Coming,
     ) -> None:
         """Remove old files and those in the way, and link the new ones."""
@@ -183,7 +183,7 @@ class Transaction:
 
     def _leaving(
         self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
-    ) -> RemovedFiles:
+    ) -> UninstallPaths:
         """Return the files of each distribution that is removed or replaced."""
         leaving = {s.name: self.present[s.name] for s in steps if s.old is not None}
         lost = {
@@ -192,7 +192,7 @@ class Transaction:
             if old.damaged and name in ready
         }
         staying = [one for name, one in self.present.items() if name not in leaving]
-        return leaving_files(leaving, staying, self.target.prefix, lost)
+        return find_uninstall_paths(leaving, staying, self.target.prefix, lost)
 
     def _look(
         self, ready: Mapping[NormalizedName, Ready], staying: Collection[Installed]
@@ -243,7 +243,7 @@ class Transaction:
         )
 
     def _lost(
-        self, leaving: RemovedFiles, staying: Iterable[Installed], coming: _Coming
+        self, leaving: UninstallPaths, staying: Iterable[Installed], coming: _Coming
     ) -> list[tuple[UnpackedWheel, list[str]]]:
         """Find the files to restore for distributions that shared them with removed ones."""
         due = {_real(one.path) for one in coming.shared}
@@ -291,7 +291,7 @@ class Transaction:
                 f"{owners[-1]}'s {'is' if len(paths) == 1 else 'are'} used"
             )
 
-    def _note_shared(self, journal: Journal, leaving: RemovedFiles, coming: _Coming) -> None:
+    def _note_shared(self, journal: Journal, leaving: UninstallPaths, coming: _Coming) -> None:
         """Note in the environment which files several distributions have now."""
         prefix = os.path.realpath(self.target.prefix)
         path = f"{prefix}/{shared_files.NAME}"

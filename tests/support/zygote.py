@@ -30,7 +30,7 @@ _MODULES = (
     *("cli.dispatch", "cli.project_commands", "cli.pip_main", "cli.active_environment"),
     *("cli.lock", "cli.sync", "cli.run", "cli.command_report", "cli.error_boundary"),
     *("cli.edit_commands", "cli.export", "cli.tree"),
-    *("lock.project_lock", "progress.plain", "store.unpacking"),
+    *("lock.project_locking", "progress.plain", "store.unpacking"),
 )
 _LIBRARIES = ("argparse", "ctypes", "venv", "tomli_w", "tomlkit", "pip._vendor.truststore")
 

@@ -11,7 +11,7 @@ from pip._internal.cli import index_command
 from pip._internal.network.session import PipSession
 from pip._vendor import certifi
 
-from pipshim._pip.adapters import read_certificates_once
+from pipshim._pip.http_adapters import read_certificates_once
 
 BUNDLE = certifi.where()
 

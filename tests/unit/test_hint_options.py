@@ -61,7 +61,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("lock/requirements_export.py", "--no-hashes"): ("export",),
     ("lock/requirements_export.py", "--no-install-package"): ("export",),
     ("lock/lock_maker.py", "--no-deps"): ("sync",),
-    ("lock/project_lock.py", "--target-environment"): ("lock",),
+    ("lock/project_locking.py", "--target-environment"): ("lock",),
     ("store/bytecode.py", "--compile"): SYNCING,
     ("sync/synchronizer.py", "--reinstall-package"): SYNCING,
     ("sync/transaction.py", "--no-install-package"): SYNCING,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipshim.builds.hint_lines import UserInput
+from pipshim.builds.hint_snippets import UserInput
 from pipshim.builds.hints import FailedBuild, MemoryStory, hint_for
 
 if sys.version_info >= (3, 11):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pip._internal.network.session import PipSession
 from pip._vendor.cachecontrol.filewrapper import CallbackFileWrapper
 
-from pipshim._pip.adapters import spare_cache
+from pipshim._pip.http_adapters import spare_cache
 from tests.support.dists import wheel
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pip._vendor.resolvelib.resolvers.resolution import Resolution
 
 from pipshim._pip import incremental_resolution
 from pipshim._pip.incremental_resolution import IncrementalResolution
-from pipshim.base.shared_mapping import SharedMapping
+from pipshim.base.copy_on_write import CopyOnWriteMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def test_chooses_what_resolvelib_chooses(first: int, monkeypatch: pytest.MonkeyP
 
 
 def test_copies_of_a_mapping_are_independent() -> None:
-    first: SharedMapping[str, int] = SharedMapping()
+    first: CopyOnWriteMapping[str, int] = CopyOnWriteMapping()
     first.update({str(number): number for number in range(100)})
     second = first.copy()
     second["7"] = 0

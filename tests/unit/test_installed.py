@@ -16,7 +16,7 @@ from pipshim.store.installer import install
 from pipshim.store.shared_paths import find_shared, losing_paths
 from pipshim.store.store import Store
 from pipshim.sync.journal import Journal
-from pipshim.sync.removed_files import leaving_files
+from pipshim.sync.uninstall_paths import find_uninstall_paths
 from tests.unit.test_store import (
     DATA,
     WHEELS,
@@ -78,7 +78,7 @@ def prefix_of(site: Path) -> Path:
 
 def take(one: Installed, prefix: Path, others: Iterable[Installed] = ()) -> Journal:
     """Begin a change that takes a distribution out."""
-    files = leaving_files({one.name: one}, others, prefix, {}).files[one.name]
+    files = find_uninstall_paths({one.name: one}, others, prefix, {}).files[one.name]
     journal = Journal(Env(prefix))
     journal.take(files)
     return journal
@@ -289,7 +289,7 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
     for name, tree in trees.items():
         install(tree, env, skip=skip.get(name, ()))
     found = scan([env.purelib])
-    everything = leaving_files(found, [], env.prefix, {}).files
+    everything = find_uninstall_paths(found, [], env.prefix, {}).files
     assert len(set(everything[DEMO]) | set(everything[TWO])) == len(everything[DEMO]) + len(
         everything[TWO]
     )

@@ -212,7 +212,7 @@ def test_importing_pipshim_replaces_nothing_else() -> None:
 
 
 ATTRIBUTES_OF_OTHERS = {
-    "_pip/adapters.py",  # of ssl.SSLContext
+    "_pip/http_adapters.py",  # of ssl.SSLContext
     "_pip/configuration.py",  # of optparse.OptionParser
     "_pip/routed_search.py",  # its own, of a class that is frozen
     "cli/project_commands.py",

@@ -12,7 +12,7 @@ import pytest
 from pipshim.model import events
 from pipshim.progress.event_timeline import History
 from pipshim.progress.machine_use import MachineUse, halved
-from pipshim.progress.schedule import bars, concurrency, covered, critical, mean, split
+from pipshim.progress.timing_analysis import bars, concurrency, covered, critical, mean, split
 from pipshim.progress.timings import render
 from tests.support.histories import Clock, many, one
 

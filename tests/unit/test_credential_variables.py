@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipshim.builds import credentials
+from pipshim.builds import credential_variables
 from tests.support.pipshim import ROOT
 
 WITHHELD = """
@@ -32,23 +32,23 @@ SETUPTOOLS_SCM_PRETEND_VERSION FLASH_ATTENTION_FORCE_BUILD TORCH_CUDA_ARCH_LIST 
 
 @pytest.mark.parametrize("name", WITHHELD.split())
 def test_credentials_of_indexes_and_publishing_tools_are_withheld(name: str) -> None:
-    assert credentials.is_credential(name, "value")
+    assert credential_variables.is_credential(name, "value")
 
 
 @pytest.mark.parametrize("name", PASSED.split())
 def test_everything_else_reaches_a_build(name: str) -> None:
-    assert not credentials.is_credential(name, "value")
+    assert not credential_variables.is_credential(name, "value")
 
 
 def test_a_url_with_credentials_is_withheld_if_the_name_is_that_of_an_index() -> None:
     url = "https://me:secret@example.org/simple"
-    assert credentials.is_credential("PIPENV_PYPI_MIRROR", url)
-    assert not credentials.is_credential("PIPENV_PYPI_MIRROR", "https://example.org/@mine")
-    assert not credentials.is_credential("MY_REPOSITORY", url)
+    assert credential_variables.is_credential("PIPENV_PYPI_MIRROR", url)
+    assert not credential_variables.is_credential("PIPENV_PYPI_MIRROR", "https://example.org/@mine")
+    assert not credential_variables.is_credential("MY_REPOSITORY", url)
 
 
 def test_the_documentation_lists_every_word_of_the_rule() -> None:
     text = (ROOT / "docs" / "explanation" / "build-isolation.md").read_text(encoding="utf-8")
     section = text.partition("## What a build sees")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`([A-Z]+)`", section))
-    assert documented >= credentials.TOOL_WORDS | credentials.SECRET_WORDS
+    assert documented >= credential_variables.TOOL_WORDS | credential_variables.SECRET_WORDS

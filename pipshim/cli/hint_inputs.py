@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base import toml_files
-from pipshim.builds.hint_lines import UserInput
+from pipshim.builds.hint_snippets import UserInput
 from pipshim.model.requests import LockRequest, SyncRequest
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Source trees and archives that pip fetches, checks and unpacks; metadata that pipshim supplies.
+"""Let pip's preparer fetch and unpack sources, and take their metadata from its caller.
 
 An sdist that was unpacked before is fetched again only if more than its outline is needed. Two
 methods of pip's preparer ask the caller for metadata, who knows the build mode and environment.
@@ -26,7 +26,7 @@ from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
 from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
-from pipshim._pip import adapters, compat, patches
+from pipshim._pip import compat, http_adapters, patches
 from pipshim._pip.errors import translate, translating_errors
 from pipshim._pip.links import prepared, secure_hashes
 from pipshim.base import toml_files
@@ -94,7 +94,7 @@ class Sources:
     ) -> Source:
         link = req.link
         assert link is not None
-        adapters.check_checkout(link, self.pip.options)
+        http_adapters.check_checkout(link, self.pip.options)
         digest = _may_be_outlined(req)
         outline = self.pip.outlines.find(digest) if digest is not None else None
         unpack: Callable[[], Path] | None = None
@@ -373,7 +373,7 @@ def check_out(url: str, into: Path, options: Values) -> None:
 
     """
     link = Link(url)
-    adapters.check_checkout(link, options)
+    http_adapters.check_checkout(link, options)
     with translating_errors():
         unpack_vcs_link(link, str(into), verbosity=0)
 

@@ -24,7 +24,7 @@ from pip._vendor.requests.adapters import DEFAULT_POOLSIZE, BaseAdapter, HTTPAda
 from pip._vendor.requests.models import Response
 
 from pipshim._pip import patches
-from pipshim.base.prefetch import AT_ONCE
+from pipshim.base.resolver_prefetch import AT_ONCE
 from pipshim.model import fetch_errors
 from pipshim.model.fetch_errors import NOT_CACHED
 

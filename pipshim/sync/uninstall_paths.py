@@ -21,7 +21,7 @@ _ANYWHERE = ("..", "/", '"')
 """How lines of RECORD begin whose first folder does not tell where a file is."""
 
 
-class RemovedFiles(NamedTuple):
+class UninstallPaths(NamedTuple):
     """The files of removed distributions, as absolute paths, real but for their last parts.
 
     Attributes:
@@ -35,12 +35,12 @@ class RemovedFiles(NamedTuple):
     left: dict[str, dict[NormalizedName, str]]
 
 
-def leaving_files(
+def find_uninstall_paths(
     leaving: Mapping[NormalizedName, Installed],
     staying: Iterable[Installed],
     prefix: Path,
     besides: Mapping[NormalizedName, Iterable[str]],
-) -> RemovedFiles:
+) -> UninstallPaths:
     """Find the files of removed distributions.
 
     Args:
@@ -84,7 +84,7 @@ def leaving_files(
             if path in owners:
                 found[owners[path]].pop(path, None)
                 left.setdefault(path, {})[other.name] = known
-    return RemovedFiles({name: list(paths) for name, paths in found.items()}, left)
+    return UninstallPaths({name: list(paths) for name, paths in found.items()}, left)
 
 
 def _top(line: str) -> str:

@@ -1,4 +1,4 @@
-"""The lines that hints give to paste or to type. Pure.
+"""Write the lines that hints give to paste or to type. Pure.
 
 Whoever pastes a line replaces the one that is there. So each line repeats what the user has written
 or typed already.

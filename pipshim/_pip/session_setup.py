@@ -1,4 +1,4 @@
-"""What pip's session begins with: its User-Agent, the certificates and the credentials.
+"""Set up pip's session: its User-Agent, its certificates and its credentials.
 
 For the User-Agent, pip starts ``lsb_release`` and ``rustc`` before it makes a session; a command
 that finds everything in caches and the lock does not wait for them. Both import modules of pip; a

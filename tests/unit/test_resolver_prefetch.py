@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pipshim.base.prefetch import PackageLookup, Prefetch
+from pipshim.base.resolver_prefetch import PackageLookup, Prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

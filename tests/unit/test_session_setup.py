@@ -10,7 +10,7 @@ from pip._internal.cli import index_command
 from pip._internal.network import session as pip_session
 from pip._internal.network.session import PipSession
 
-from pipshim._pip.session_start import Agent
+from pipshim._pip.session_setup import Agent
 
 if TYPE_CHECKING:
     import pytest

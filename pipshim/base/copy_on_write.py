@@ -1,4 +1,4 @@
-"""Mappings whose copies share what they have in common."""
+"""Mappings whose copies share their contents until one of them is changed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _ABSENT: Any = object()
 _EMPTY: list[Any] = [_ABSENT] * 32
 
 
-class SharedMapping(MutableMapping[K, V]):
+class CopyOnWriteMapping(MutableMapping[K, V]):
     """A mapping in pages; its copies share them until one writes.
 
     Keys have the order in which they were first added to it or to any copy.
     """
 
-    def __init__(self, other: SharedMapping[K, V] | None = None) -> None:
+    def __init__(self, other: CopyOnWriteMapping[K, V] | None = None) -> None:
         self._numbers: dict[K, int] = {} if other is None else other._numbers  # noqa: SLF001 of all copies
         self._pages: list[list[V]] = [] if other is None else other._pages[:]  # noqa: SLF001
 
-    def copy(self) -> SharedMapping[K, V]:
+    def copy(self) -> CopyOnWriteMapping[K, V]:
         return type(self)(self)
 
     def __getitem__(self, key: K) -> V:
@@ -58,10 +58,10 @@ class SharedMapping(MutableMapping[K, V]):
         return any(True for _ in self)
 
 
-class OrderedSharedMapping(SharedMapping[K, V]):
+class OrderedCopyOnWriteMapping(CopyOnWriteMapping[K, V]):
     """The same, which knows the order in which keys were last written."""
 
-    def __init__(self, other: OrderedSharedMapping[K, V] | None = None) -> None:
+    def __init__(self, other: OrderedCopyOnWriteMapping[K, V] | None = None) -> None:
         super().__init__(other)
         self._last: tuple[K, Any] | None = None if other is None else other._last  # noqa: SLF001
 

@@ -67,7 +67,7 @@ class Pushed(NamedTuple):
 
 
 @dataclass
-class SharedBuilds:
+class RemoteResults:
     """The results of builds that other machines have, and those that they may have."""
 
     remote: RemoteCache
