@@ -31,14 +31,17 @@ if TYPE_CHECKING:
 class LockServices(Protocol):
     """Values and services of one command, as far as locking uses them."""
 
-    @property
-    def request(self) -> LockRequest: ...
+    request: LockRequest
+    project: Project | None
+    combination: Combination
+    below: BaseEnvironment | None
+    directory: Path
+    observer: Relay
+    workspace: Workspace
+    until_end: ExitStack
 
     @property
     def mask(self) -> Mask: ...
-
-    @property
-    def project(self) -> Project | None: ...
 
     @property
     def configuration(self) -> Configuration: ...
@@ -48,15 +51,6 @@ class LockServices(Protocol):
 
     @property
     def targets(self) -> tuple[TargetName, ...]: ...
-
-    @property
-    def combination(self) -> Combination: ...
-
-    @property
-    def below(self) -> BaseEnvironment | None: ...
-
-    @property
-    def directory(self) -> Path: ...
 
     @property
     def lock_path(self) -> Path: ...
@@ -72,15 +66,6 @@ class LockServices(Protocol):
 
     @property
     def jobs(self) -> int: ...
-
-    @property
-    def observer(self) -> Relay: ...
-
-    @property
-    def workspace(self) -> Workspace: ...
-
-    @property
-    def until_end(self) -> ExitStack: ...
 
     @property
     def pip(self) -> Pip: ...
