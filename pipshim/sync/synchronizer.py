@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from packaging.direct_url import DirectUrl, DirInfo
 from packaging.utils import NormalizedName, canonicalize_name
@@ -33,6 +33,7 @@ from pipshim.envs.install_notes import (
     site_folders,
 )
 from pipshim.lock.locked_builds import LockedBuilds
+from pipshim.lock.services import LockServices
 from pipshim.model import artifacts, events
 from pipshim.model.build_mode import ALL, Mode
 from pipshim.model.build_record import Record
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from packaging.pylock import Package
 
+    from pipshim.envs.environment_choice import EnvironmentChoice
     from pipshim.envs.installed import Installed
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock, LockedFolder
@@ -58,11 +60,23 @@ if TYPE_CHECKING:
     from pipshim.model.sync_plan import Removes
     from pipshim.store.fetcher import Artifact
     from pipshim.store.unpacked_wheel import UnpackedWheel
-    from pipshim.sync.services import SyncServices
 
 _DOWNLOADS_AT_ONCE = 4
 _ORIGINS = {"built": "rebuild", "cached": "from the cache", "remote": "from the remote"}
 _FOLDER_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+class SyncServices(LockServices, Protocol):
+    """Values and services of one command, as far as a sync uses them.
+
+    Those of locking are among them: a sync resolves build environments that the lock leaves open.
+    """
+
+    @property
+    def choice(self) -> EnvironmentChoice: ...
+
+    @property
+    def store(self) -> store.Store: ...
 
 
 @dataclass

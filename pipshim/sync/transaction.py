@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import field, replace
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.cores import available_cores
@@ -202,12 +202,18 @@ class Transaction:
         trees = {name: one.tree for name, one in ready.items()}
         shared = {one.path: one for one in find_shared(trees, target)}
         coming = _Coming(skip=losing_paths(shared.values()))
-        folders = _Folders()
-        owners = _Owners(staying)
+        names_in = cache(_names_in)  # most of the folders do not exist yet
+        owners = cache(lambda: _owners(staying))  # seldom asked for
+
+        def existing(placements: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+            for folder, names in placements:
+                if here := names_in(folder):
+                    yield from (f"{folder}/{name}" for name in names if name in here)
+
         for name, tree in trees.items():
-            for path in folders.there(tree.placements(target)):
+            for path in existing(tree.placements(target)):
                 real = _real(path)
-                others = owners.of(real)
+                others = owners().get(real, {})
                 if others:
                     shared[path] = self._with_others(path, name, tree, others, shared.get(path))
                     if shared[path].owners[-1] != name:
@@ -215,8 +221,8 @@ class Transaction:
                 if path not in coming.skip.get(name, ()):
                     way = coming.in_the_way.setdefault(name, [])
                     way += [real, *(installed.bytecode_of(real) if others else ())]
-            for path in folders.there(tree.bytecode_placements(target)):
-                if not owners.of(_real(path)):
+            for path in existing(tree.bytecode_placements(target)):
+                if _real(path) not in owners():
                     coming.in_the_way.setdefault(name, []).append(_real(path))
         coming.shared += shared.values()
         return coming
@@ -356,23 +362,22 @@ class _Coming:
     shared: list[SharedPath] = field(default_factory=list)
 
 
-class _Owners:
-    """The files of distributions, read from their RECORDs when first asked for."""
+def _owners(
+    distributions: Iterable[Installed],
+) -> dict[str, dict[NormalizedName, str]]:
+    """Return the distributions that have each path, with the hashes in their RECORDs."""
+    found: dict[str, dict[NormalizedName, str]] = {}
+    for one in distributions:
+        for path, known in recorded_hashes(one.dist_info):
+            found.setdefault(path, {})[one.name] = known
+    return found
 
-    def __init__(self, distributions: Iterable[Installed]) -> None:
-        self._distributions = distributions
 
-    @cached_property
-    def _by_path(self) -> dict[str, dict[NormalizedName, str]]:
-        found: dict[str, dict[NormalizedName, str]] = {}
-        for one in self._distributions:
-            for path, known in recorded_hashes(one.dist_info):
-                found.setdefault(path, {})[one.name] = known
-        return found
-
-    def of(self, path: str) -> Mapping[NormalizedName, str]:
-        """Return the distributions that have a path, with the hashes in their RECORDs."""
-        return self._by_path.get(path, {})
+def _names_in(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208 strings are faster
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
 
 
 def _real(path: str) -> str:
@@ -404,27 +409,3 @@ def _files(target: Target, paths: Sequence[str]) -> str:
     return ", ".join(shown) + (
         f" and {more} more {'file' if more == 1 else 'files'}" if more else ""
     )
-
-
-class _Folders:
-    """The contents of folders before a change; each is read once."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, frozenset[str] | None] = {}
-
-    def there(self, placements: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
-        """Yield the paths that exist already; most of the folders do not."""
-        for folder, names in placements:
-            if folder not in self._names:
-                self._names[folder] = self._read(folder)
-            here = self._names[folder]
-            if here:
-                yield from (f"{folder}/{name}" for name in names if name in here)
-
-    def _read(self, folder: str) -> frozenset[str] | None:
-        if self._names.get(folder.rpartition("/")[0], frozenset()) is None:
-            return None
-        try:
-            return frozenset(os.listdir(folder))  # noqa: PTH208 strings are faster
-        except (FileNotFoundError, NotADirectoryError):
-            return None
