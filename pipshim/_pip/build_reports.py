@@ -21,7 +21,7 @@ from pip._internal.exceptions import (
 from pip._internal.utils.logging import get_indentation, indent_log, subprocess_logger
 from pyproject_hooks import BackendUnavailable, HookMissing
 
-from pipshim._pip import patches
+from pipshim._pip import patches, pip_texts
 from pipshim._pip.pip_texts import ALREADY_BUILT, BUILDING_EDITABLE, BUILDING_WHEEL, MISC
 from pipshim.base.errors import (
     BuildCycleError,
@@ -73,8 +73,25 @@ class PrebuiltBackend(NamedTuple):
         return target.name
 
 
-def report_step(message: str, *, failed: bool) -> None:
-    """Report a step that has ended, indented by two columns at least."""
+_INSTALLING = pip_texts.INSTALLING.text.format(pip_texts.BUILD_DEPENDENCIES.text)
+_STEPS = {
+    "environment": _INSTALLING,
+    "requirements": pip_texts.GETTING_REQUIREMENTS.text,
+    "metadata": pip_texts.PREPARING.text,
+}
+_STEPS_OF_EDITABLE = {
+    "environment": _INSTALLING,
+    "check": pip_texts.CHECKING_EDITABLE.text,
+    "requirements": pip_texts.GETTING_EDITABLE_REQUIREMENTS.text,
+    "metadata": pip_texts.PREPARING_EDITABLE.text,
+}
+
+
+def report_step(step: str, *, editable: bool, failed: bool) -> None:
+    """Report a step that has ended, indented by two columns at least, if pip has such a step."""
+    message = (_STEPS_OF_EDITABLE if editable else _STEPS).get(step)
+    if message is None:
+        return
     with indent_log(max(2 - get_indentation(), 0)), _step(message) as spinner:
         if failed:
             spinner.finish("error")
@@ -84,13 +101,11 @@ def report_step(message: str, *, failed: bool) -> None:
 def _step(message: str) -> Iterator[SpinnerInterface]:
     """Report a step of a build as pip does (``pip._internal.utils.subprocess``)."""
     with open_spinner(message) as spinner:
-        subprocess_logger.verbose("Running command %s", message)
+        subprocess_logger.verbose(pip_texts.RUNNING.text, message)
         yield spinner
 
 
 # Errors
-
-_STEPS = {"build requirements": "getting requirements to build wheel"}
 
 
 def as_pip_error(error: PipshimError, requirement_of: Callable[[str], Any]) -> PipError | None:
@@ -132,7 +147,8 @@ def _raise_as_pip(error: BuildError, name: str, requirement: Any) -> None:
     if isinstance(error, BuildCycleError):
         url = requirement if isinstance(requirement, str) else requirement.link.redacted_url
         logger.error(ALREADY_BUILT.text.format(url, requirement))
-    raise _not_prepared(name, _STEPS.get(error.step))
+    step = "requirements" if error.step == "build requirements" else "environment"
+    raise _not_prepared(name, step)
 
 
 def _check_conflicts(error: ResolveError | BuildRequirementsError, requirement: Any) -> None:
@@ -141,9 +157,10 @@ def _check_conflicts(error: ResolveError | BuildRequirementsError, requirement: 
         source._raise_conflicts(error.required_by, set(error.conflicts))  # noqa: SLF001
 
 
-def _not_prepared(name: str, step: str | None = None) -> PipError:
-    step = step or "installing build dependencies"
-    return FailedToPrepareCandidate(package_name=name, requirement_chain="", failed_step=step)
+def _not_prepared(name: str, step: str = "environment") -> PipError:
+    return FailedToPrepareCandidate(
+        package_name=name, requirement_chain="", failed_step=_STEPS[step]
+    )
 
 
 def _check_available(cause: BackendUnavailable, step: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pip._internal.models.format_control import FormatControl
 from pip._internal.models.release_control import ReleaseControl
 from pip._vendor import platformdirs
 
+from pipshim._pip import patches
 from pipshim.model import cutoff
 from pipshim.model.selection_preferences import LISTS
 
@@ -40,12 +42,9 @@ def configuration_folder() -> Path:
 
 def says(parser: ConfigOptionParser, key: str, *, environment: bool) -> Any:
     """Return a setting of pip's variables or files, as pip would store it; None if it is empty."""
-    whole = parser.config
-    parser.config = _Part(whole, key, environment=environment)
-    try:
-        found = parser._update_defaults({})  # noqa: SLF001
-    finally:
-        parser.config = whole
+    asked = copy(parser)
+    patches.override(asked, config=_Part(parser.config, key, environment=environment))
+    found = asked._update_defaults({})  # noqa: SLF001
     return next(iter(found.values()), None)
 
 

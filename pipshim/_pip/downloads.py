@@ -34,7 +34,6 @@ from pip._vendor.requests.exceptions import (
 from pip._vendor.urllib3 import Retry
 from pip._vendor.urllib3.exceptions import (
     DecodeError,
-    HTTPError,
     MaxRetryError,
     ProtocolError,
     ReadTimeoutError,
@@ -42,7 +41,7 @@ from pip._vendor.urllib3.exceptions import (
 
 from pipshim._pip import patches
 from pipshim._pip.errors import translating_errors, unfetched
-from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, RETRYING
+from pipshim._pip.pip_texts import CONNECTION_POOL, DOWNLOAD, INTERRUPTED, RETRYING
 from pipshim.base.write_errors import name_full
 from pipshim.model import events, fetch_errors, index_files
 
@@ -128,14 +127,7 @@ _download_logger = logging.getLogger(DOWNLOAD)
 _logger = logging.getLogger(CONNECTION_POOL)
 
 
-class CutPageError(HTTPError):
-    """An incomplete index page."""
-
-    def __str__(self) -> str:
-        return "the page is incomplete"
-
-
-_BROKEN = (ProtocolError, ReadTimeoutError, DecodeError, CutPageError)
+_BROKEN = (ProtocolError, ReadTimeoutError, DecodeError)
 
 
 class Attempts:
@@ -153,13 +145,8 @@ class Attempts:
         except MaxRetryError:
             raise unfetched(self._url, error, attempts=len(self._retries.history) + 1) from error
         parts = urlsplit(self._url)
-        _logger.warning(
-            RETRYING.text,
-            self._retries,
-            error,
-            parts.path,
-            extra={"__urllib3-retry-warning": {"host": parts.hostname}},
-        )
+        where = {"__urllib3-retry-warning": {"host": parts.hostname}}
+        _logger.warning(RETRYING.text, self._retries, error, parts.path, extra=where)
         self._retries.sleep()
 
 
@@ -180,7 +167,7 @@ def _resumable(
         except ProtocolError:
             if download.size is None:
                 raise
-            _download_logger.warning("Connection interrupted while downloading.")
+            _download_logger.warning(INTERRUPTED.text)
 
     return process_response
 
@@ -259,16 +246,12 @@ def _check_whole(session: PipSession, response: Response) -> None:
         ChunkedEncodingError: it is cut.
 
     """
-    if _is_cut(response):
+    kind = response.headers.get("Content-Type", "").lower()
+    if response.status_code == HTTPStatus.OK and index_files.is_cut(kind, response.content):
         adapter = session.get_adapter(response.url)
         if isinstance(adapter, CacheControlAdapter):
             adapter.cache.delete(adapter.controller.cache_url(response.url))
-        raise ChunkedEncodingError(CutPageError())
-
-
-def _is_cut(response: Response) -> bool:
-    kind = response.headers.get("Content-Type", "").lower()
-    return response.status_code == HTTPStatus.OK and index_files.is_cut(kind, response.content)
+        raise ChunkedEncodingError(ProtocolError(fetch_errors.CUT_PAGE))
 
 
 def _url_of(error: Exception) -> str | None:

@@ -22,6 +22,7 @@ from pip._internal.exceptions import (
     NetworkConnectionError,
     PipError,
 )
+from pip._internal.utils.logging import subprocess_logger
 from pip._internal.utils.misc import redact_auth_from_url
 from pip._vendor.requests.exceptions import (
     InvalidURL,
@@ -51,8 +52,6 @@ _NETWORK = re.compile(
     r"connection|timed out|timeout|proxy|ssl|certificate|resolve host|unreachable|HTTP error",
     re.IGNORECASE,
 )
-
-
 _IN_WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (NameResolutionError, fetch_errors.UNKNOWN_HOST),
     (ReadTimeoutError, fetch_errors.STALLED),
@@ -92,7 +91,7 @@ class _Silence(logging.Filter):
         return record.levelno < logging.ERROR
 
 
-_SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, "pip.subprocessor")
+_SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, subprocess_logger.name)
 
 
 NETWORK_ERRORS = PipError, RequestException, HTTPError
@@ -153,13 +152,6 @@ def status_of(error: object) -> int | None:
         said = text.search(str(error))
         if said and (number := re.search(r"\b[45]\d\d$", said[1])):
             return int(number[0])
-    return None
-
-
-def translate_if_pips(error: BaseException) -> PipshimError | None:
-    """Translate an error of pip or its libraries; return None for any other."""
-    if isinstance(error, NETWORK_ERRORS):
-        return translate(error)
     return None
 
 

@@ -10,7 +10,9 @@ from packaging.version import Version
 from pip._vendor.packaging.specifiers import SpecifierSet as PipSpecifierSet
 
 from pipshim.model.conflict import (
+    CONSTRAINT,
     PYTHON,
+    USER,
     Conflict,
     Key,
     ReadCandidate,
@@ -50,10 +52,9 @@ def conflict_of(
     """
     failures = factory._build_failures.items()  # noqa: SLF001
     finder, python = pip.finder, ".".join(map(str, pip.target.version))
-    by_default = "the command line", "a constraint"
     asked, limits = (
         [_stated(one, by) for one in stated if one.match_markers()]
-        for stated, by in zip((roots, constraints), by_default, strict=True)
+        for stated, by in ((roots, USER), (constraints, CONSTRAINT))
     )
     return Conflict(
         evidence=evidence_of(

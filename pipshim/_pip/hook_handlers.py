@@ -62,6 +62,7 @@ class PipBuilds:
             second argument resolves again, by the same resolver.
         build: builds what pip is about to build, and lets pip's builder store and report it.
         build_names: returns the names of what builds need, as far as they are known.
+        rolling_back: called before pip takes back what it has installed.
         unnamed: the requirements (by id) whose names only their backends know.
 
     """
@@ -72,6 +73,7 @@ class PipBuilds:
     settle: Callable[[Resolver, Callable[[], object]], None]
     build: Callable[[list[Any], PipsBuild], Built]
     build_names: Callable[[], set[NormalizedName]]
+    rolling_back: Callable[[], object]
 
     def __init__(self, *, editables: bool) -> None:
         self.unnamed: set[int] = set()
@@ -217,7 +219,7 @@ class PipBuilds:
         if not self._last:
             return order
         found = sorted(order, key=lambda req: id(req) in self._last)
-        OneStep(found)
+        OneStep(found, self.rolling_back)
         return found
 
 

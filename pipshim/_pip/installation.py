@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from functools import partial
@@ -16,12 +15,10 @@ from pipshim._pip import patches
 from pipshim.envs.dist_info import RECORD, SIGNATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from pip._internal.req.req_install import InstallRequirement
-
-logger = logging.getLogger(__name__)
 
 
 def hashed() -> AbstractContextManager[None]:
@@ -51,10 +48,14 @@ class OneStep:
 
     Args:
         requirements: in pip's order of installing.
+        rolling_back: called before anything is rolled back.
 
     """
 
-    def __init__(self, requirements: Sequence[InstallRequirement]) -> None:
+    def __init__(
+        self, requirements: Sequence[InstallRequirement], rolling_back: Callable[[], object]
+    ) -> None:
+        self._rolling_back = rolling_back
         self._last = requirements[-1]
         self._removed: list[UninstallPathSet] = []
         self._installed: list[InstallRequirement] = []
@@ -86,7 +87,7 @@ class OneStep:
 
     def _take_back(self) -> None:
         if self._installed:
-            logger.info("Rolling back the installation")
+            self._rolling_back()
         here = get_environment(sys.path)  # the default one may have been read before
         for req in reversed(self._installed):
             found = here.get_distribution(str(req.name))

@@ -236,6 +236,10 @@ PATCHES = (
     ),
     Patch("_internal.network.download:_FileDownload.write_chunk", "reports progress", "self data"),
     Patch(
+        "_internal.cli.parser:ConfigOptionParser.config",
+        "is one setting alone, to know where it is stated",
+    ),
+    Patch(
         "_internal.cli.base_command:Command.parser",
         "is a ProjectParser, made by pip as its own class",
     ),

@@ -22,7 +22,7 @@ from pip._internal.operations.prepare import unpack_url, unpack_vcs_link
 from pip._internal.pyproject import load_pyproject_toml
 from pip._internal.utils import unpacking as _unpacking
 from pip._internal.utils.direct_url_helpers import direct_url_for_editable, direct_url_from_link
-from pip._internal.utils.misc import redact_auth_from_url, remove_auth_from_url
+from pip._internal.utils.misc import remove_auth_from_url
 from pip._internal.utils.packaging import get_requirement
 from pip._internal.vcs.versioncontrol import vcs
 
@@ -128,14 +128,8 @@ class Sources:
             if not link.is_existing_dir():
                 assert req.source_dir is not None
                 with naming_archive(link.filename):
-                    file = unpack_url(
-                        at,
-                        req.source_dir,
-                        preparer._download,  # noqa: SLF001
-                        preparer.verbosity,
-                        None,
-                        hashes,
-                    )
+                    fetch, verbosity = preparer._download, preparer.verbosity  # noqa: SLF001
+                    file = unpack_url(at, req.source_dir, fetch, verbosity, None, hashes)
                 req.local_file_path = file.path if file is not None else None
         directory = Path(req.unpacked_source_directory).resolve()
         if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
@@ -357,10 +351,6 @@ def local_path(url: str) -> Path | None:
     """Return the path of a file: URL; None of any other."""
     link = Link(url)
     return Path(link.file_path) if link.is_file else None
-
-
-def redacted(url: str) -> str:
-    return redact_auth_from_url(url)
 
 
 def check_out(url: str, into: Path, options: Values) -> None:

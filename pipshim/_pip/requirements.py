@@ -18,6 +18,7 @@ from pip._internal.req import req_file
 from pipshim._pip.patches import replaced
 from pipshim._pip.pip_texts import IN_FILE
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.model.conflict import USER
 from pipshim.model.option_parsing import ParserOption, long_names
 from pipshim.model.option_table import BUILD, keep_abbreviations
 
@@ -64,7 +65,7 @@ class ParsedRequirement:
     @property
     def comes_from(self) -> str:
         """Who or what states it, as pip says it."""
-        return str(self.inner.comes_from or "the command line")
+        return str(self.inner.comes_from or USER)
 
     @property
     def stated_in(self) -> str:

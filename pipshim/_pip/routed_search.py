@@ -73,12 +73,11 @@ class RoutedCollector(LinkCollector):
         return LinkCollector.collect_sources(narrowed, project_name, candidates_from_page)
 
 
-def follow_routes(collector: LinkCollector, routes: IndexRoutes, mask: Mask) -> None:
-    """Let a collector and its session follow routes."""
+def follow_routes(collector: LinkCollector, routes: IndexRoutes) -> None:
+    """Let a collector follow routes."""
     if not (routes.indexes or routes.limits):
         return
     given = collector.search_scope
-    learn_indexes(collector.session, routes, mask)
     if not isinstance(collector, RoutedCollector):
         patches.become(collector, RoutedCollector)
     assert isinstance(collector, RoutedCollector)

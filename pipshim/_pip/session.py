@@ -107,14 +107,16 @@ class Pip:
     @cached_property
     def session(self) -> PipSession:
         """The one session of this command (``pip._internal.network.session``)."""
+        routes = self.routes_for(self.target.markers)
         if self.beside is not None:
+            learn_indexes(self.beside.session, routes, self.mask)
             return self.beside.session
         agent = getattr(self.command, "agent", None) or Agent()
         session = agent.session(partial(self.command.get_default_session, self.options))
         if getattr(self.options, "keyring_may_answer", False):
             let_keyring_answer(session)
         mask_credentials(session, self.mask)
-        learn_indexes(session, self.routes_for(self.target.markers), self.mask)
+        learn_indexes(session, routes, self.mask)
         if getattr(self.options, "offline", False):
             http_adapters.restrict_to_cache(session)
         http_adapters.spare_cache(session, self.spared)
@@ -152,7 +154,7 @@ class Pip:
             uploaded_prior_to=options.uploaded_prior_to,
         )
         assert isinstance(made, Finder)
-        follow_routes(collector, self.routes_for(self.target.markers), self.mask)
+        follow_routes(collector, self.routes_for(self.target.markers))
         if not getattr(options, "offline", False):
             collector.fetched, made.ahead = self.fetched, self.ahead
             self.ahead.finder = made
@@ -168,18 +170,12 @@ class Pip:
         """The index pages and metadata files that were fetched."""
         if self.beside is not None:
             return self.beside.fetched
-        kept = self.cache / METADATA if self.cache is not None else None
+        files = MetadataCache(self.cache / METADATA if self.cache is not None else None)
         folder = self.temporary_directory("archive")
         is_lazy = "fast-deps" in self.options.features_enabled
         collector, downloader = self._plain_collector, self.downloader
         return SharedFetches(
-            collector,
-            MetadataCache(kept),
-            downloader,
-            folder,
-            self.outlines,
-            self.spared,
-            is_lazy=is_lazy,
+            collector, files, downloader, folder, self.outlines, self.spared, is_lazy=is_lazy
         )
 
     def archived(self, url: str) -> Path | None:
@@ -204,7 +200,8 @@ class Pip:
     def search_like(self, finder: PackageFinder) -> None:
         """Search as another finder of pip's does."""
         self.finder.search_scope = finder.search_scope
-        self.finder._candidate_prefs.prefer_binary = finder.prefer_binary  # noqa: SLF001
+        if finder.prefer_binary:
+            self.finder.set_prefer_binary()
         if finder.release_control is not None:
             self.finder.set_release_control(finder.release_control)
 
@@ -248,12 +245,8 @@ class Pip:
 
     def constraint_files(self, files: Sequence[str] | None = None) -> list[ParsedRequirement]:
         """Read pip's constraint files (``-c``, ``PIP_CONSTRAINT``), or those named."""
-        found = parse_constraint_files(
-            self.options.constraints if files is None else list(files),
-            self.finder,
-            self.options,
-            self.session,
-        )
+        named = self.options.constraints if files is None else list(files)
+        found = parse_constraint_files(named, self.finder, self.options, self.session)
         return [ParsedRequirement(one) for one in found]
 
     def requirement_lines(self, files: Iterable[str]) -> Iterator[tuple[str, bool]]:

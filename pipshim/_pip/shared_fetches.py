@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -43,8 +44,7 @@ class Page(NamedTuple):
     passed_over: Mapping[str, str | None]
 
 
-def _results() -> SharedResults[Any]:
-    return SharedResults(keep_errors=True)
+_results = partial(SharedResults[Any], keep_errors=True)
 
 
 @dataclass

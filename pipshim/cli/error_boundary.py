@@ -174,11 +174,10 @@ def explain(error: Exception) -> PipshimError:
     if isinstance(error, PipshimError):
         return error
     if "pip._internal" in sys.modules:
-        from pipshim._pip.errors import translate_if_pips  # noqa: PLC0415 pip is there already
+        from pipshim._pip.errors import NETWORK_ERRORS, translate  # noqa: PLC0415 pip is there already
 
-        translated = translate_if_pips(error)
-        if translated is not None:
-            return translated
+        if isinstance(error, NETWORK_ERRORS):
+            return translate(error)
     if isinstance(error, OSError) and error.strerror:
         hint = _OS_HINTS.get(error.errno or 0)
         if error.filename is None:

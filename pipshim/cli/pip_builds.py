@@ -109,14 +109,14 @@ class BuildSteps:
         isolated = started.mode != str(Mode.NO_ISOLATION)
         if phase == "environment" and isolated and (failed or name not in self._with_environment):
             self._with_environment.add(name)
-            self._steps.append((name, "Installing build dependencies", failed))
+            self._steps.append((name, "environment", failed))
         if isinstance(event, events.BuildPhase):
             self._running[event.name, event.version] = started, event.phase
-        elif phase == started.what and phase in _STEPS:
+        elif phase == started.what and phase in ("requirements", "metadata"):
             if phase == "requirements":
-                self._steps.append((name, _CHECK, False))
+                self._steps.append((name, "check", False))
             if not (isinstance(event, events.BuildFailed) and event.step == "editable"):
-                self._steps.append((name, _STEPS[phase], failed))
+                self._steps.append((name, phase, failed))
 
     def report(
         self, names: Collection[NormalizedName], editable: Collection[NormalizedName]
@@ -130,19 +130,9 @@ class BuildSteps:
         """
         with self._lock:
             steps, self._steps = self._steps, []
-        for name, message, failed in steps:
-            if name not in names or (message == _CHECK and name not in editable):
-                continue
-            text = message.format(*_EDITABLE if name in editable else _WHEEL)
-            report_step(text, failed=failed)
-
-
-_STEPS = {
-    "requirements": "Getting requirements to build {0}",
-    "metadata": "Preparing {1}metadata (pyproject.toml)",
-}
-_CHECK = "Checking if build backend supports build_editable"
-_WHEEL, _EDITABLE = ("wheel", ""), ("editable", "editable ")
+        for name, step, failed in steps:
+            if name in names:
+                report_step(step, editable=name in editable, failed=failed)
 
 
 @dataclass
@@ -283,6 +273,11 @@ class Building(PipBuilds):
             for name in _NEEDED_AT_LAST:  # once pip installs, it lets nothing be imported
                 import_module(name)
         return [*done, *succeeded], failed
+
+    @staticmethod
+    def rolling_back() -> None:
+        """Report that what was installed before a failed build is taken back."""
+        logger.info("Rolling back the installation")
 
     def _build_last(self, req: Any, pips: PipsBuild) -> Built:
         """Build a requirement after all others are installed."""

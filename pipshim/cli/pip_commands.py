@@ -25,7 +25,7 @@ from pipshim._pip.downloads import retry_broken_answers
 from pipshim._pip.installation import hashed
 from pipshim._pip.requirement_commands import CommandError, RequirementCommand
 from pipshim._pip.requirements import accepting_build_options
-from pipshim._pip.routed_search import follow_routes
+from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim.base.errors import PipshimError, ProjectError, UsageError
 from pipshim.cli.command_base import (
     DeclaredCommand,
@@ -190,7 +190,9 @@ class _Building(DeclaredCommand, RequirementCommand):
         self, options: Values, session: Any, *args: Any, **kwargs: Any
     ) -> Any:
         self._finder = super()._build_package_finder(options, session, *args, **kwargs)
-        follow_routes(self._finder._link_collector, self._routes(options), self.mask)  # noqa: SLF001
+        routes = self._routes(options)
+        learn_indexes(session, routes, self.mask)
+        follow_routes(self._finder._link_collector, routes)  # noqa: SLF001
         return self._finder
 
     def get_default_session(self, options: Values) -> Any:

@@ -222,6 +222,11 @@ class ReadCandidate(NamedTuple):
     requires: Mapping[str, Sequence[StatedRequirement]]
 
 
+USER = "the command line"
+CONSTRAINT = "a constraint"
+"""Who states a requirement that no file states."""
+
+
 class ReadRequirement(NamedTuple):
     """A root requirement or a constraint that applies.
 

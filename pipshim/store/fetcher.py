@@ -16,10 +16,11 @@ from packaging.pylock import (
     PackageWheel,
 )
 
-from pipshim._pip.preparer import check_out, local_path, redacted, unpack
+from pipshim._pip.preparer import check_out, local_path, unpack
 from pipshim.base.errors import HashError, InstallError, LockError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
+from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import file_name
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Fetcher:
                 try:
                     tree = self.store.add_file(path, package.name, sha256)
                 except InstallError as error:
-                    url = redacted(self._url(package, artifact))
+                    url = without_credentials(self._url(package, artifact))
                     raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
             return tree
 
