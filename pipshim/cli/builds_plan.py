@@ -11,7 +11,7 @@ from pipshim.base.errors import UsageError
 from pipshim.builds.plan_writer import PlanWriter
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.project_commands import Action, SyncCommand
+from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import lock_of, part_of, write_lock
 from pipshim.model import option_table
 from pipshim.model.requests import BuildsPlanRequest
@@ -45,9 +45,7 @@ class BuildsPlanCommand(SyncCommand):
       %prog [options] -r <lock file>"""
 
     declared = option_table.BUILDS_PLAN
-
-    def load_action(self) -> Action:
-        return main
+    module = __name__
 
     def request(self, options: Values, args: list[str]) -> BuildsPlanRequest:
         hint = "select packages with --extra and --group, or name them to builds run"

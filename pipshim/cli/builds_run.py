@@ -15,7 +15,7 @@ from pipshim.base.spelling import nearest
 from pipshim.builds.environment import NEVER_INHERITED
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.project_commands import Action, ProjectCommand
+from pipshim.cli.project_commands import ProjectCommand
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.lock.locked_builds import PlannedBuilds, settings_of
 from pipshim.model import option_table
@@ -66,9 +66,7 @@ class BuildsRunCommand(ProjectCommand):
       %prog [options] <plan> [<name> ...]"""
 
     declared = option_table.BUILDS_RUN
-
-    def load_action(self) -> Action:
-        return main
+    module = __name__
 
     def default_values(self) -> Values:
         """Return the values without a command line; how to build, the plan says."""

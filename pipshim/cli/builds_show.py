@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.project_commands import Action, SyncCommand
+from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import part_of
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
@@ -82,9 +82,7 @@ class BuildsShowCommand(SyncCommand):
       %prog [options] <package> ..."""
 
     declared = option_table.BUILDS_SHOW
-
-    def load_action(self) -> Action:
-        return main
+    module = __name__
 
     def request(self, options: Values, args: list[str]) -> BuildsShowRequest:
         if not args:

@@ -291,14 +291,7 @@ def _opened(
     mask, common, project = Mask(), request.common, _project_of(request)
     address = named_remote(request.remote_url, project, pushes=pushes)
     with ExitStack() as stack:
-        shown = stack.enter_context(
-            make_observer(
-                verbosity=common.verbosity,
-                progress_bar=common.progress_bar,
-                no_color=common.no_color,
-            )
-        )
-        observer = masked(events.once(shown), mask)
+        observer = masked(events.once(stack.enter_context(make_observer(common))), mask)
         space = stack.enter_context(workspace())
         if root.is_dir():
             stack.enter_context(InUse(root, lambda: observer(events.Waiting(_WAIT))))

@@ -10,7 +10,6 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from inspect import cleandoc
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pipshim._pip import commands, patches
@@ -73,18 +72,13 @@ class DeclaredCommand(Command):
         return values
 
     def common_options(self, values: Values, python: str | None = None) -> CommonOptions:
-        cache = Path(values.cache_dir) if values.cache_dir else None
         return CommonOptions(
             **self.declared.fields(CommonOptions, values),
             python=python,
             verbosity=self.verbosity,
-            debug=values.debug_mode,
             no_color=bool(values.no_color) or "NO_COLOR" in os.environ,
-            no_input=bool(values.no_input),
             progress_bar=getattr(values, "progress_bar", "on"),
-            log=Path(values.log) if values.log else None,
-            cache=cache,
-            shim_cache=shim_cache_directory(cache, self.environ),
+            shim_cache=shim_cache_directory(values.cache_dir, self.environ),
             require_virtualenv=bool(values.require_venv),
         )
 

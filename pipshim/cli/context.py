@@ -568,13 +568,7 @@ def open_context(
 @contextmanager
 def _observing(common: CommonOptions, mask: Mask, also: Observer | None) -> Iterator[events.Relay]:
     """Show events, and what pip logs, without secrets."""
-    with make_observer(
-        verbosity=common.verbosity,
-        progress_bar=common.progress_bar,
-        no_color=common.no_color,
-        progress=common.progress,
-        environ=os.environ,
-    ) as shown:
+    with make_observer(common) as shown:
         told = events.once(events.tee(shown, BuildLog(), *([also] if also else [])))
         observer = events.Relay(masked(told, mask))
         with forwarded(observer):

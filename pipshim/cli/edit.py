@@ -19,6 +19,7 @@ from pipshim.cli.sync import summary_of, sync, write_lock
 from pipshim.lock.project_locking import make
 from pipshim.model.combinations import Conflicts
 from pipshim.model.project import PYPROJECT, Project
+from pipshim.model.requests import AddRequest
 from pipshim.model.workspace_selection import with_requirements_of_member
 from pipshim.progress.summary import summarize_edits
 from pipshim.project.editing import Document, RequirementList
@@ -31,38 +32,26 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from pipshim.cli.command_base import PipCommand
-    from pipshim.model.requests import AddRequest, EditRequest, RemoveRequest
+    from pipshim.model.requests import EditRequest, RemoveRequest
 
 _CHANGED = "was changed by another program meanwhile"
 
 
-def add(request: AddRequest, pip: PipCommand) -> int:
-    """Add requirements to pyproject.toml, lock and sync.
+def main(request: AddRequest | RemoveRequest, pip: PipCommand) -> int:
+    """Add requirements to pyproject.toml, or remove some; lock and sync.
 
     Raises:
-        PipshimError: they cannot be added; files and environment are as before.
+        PipshimError: they cannot be added, or are not there; files and environment are as before.
 
     """
     with (
-        reporting(request, pip.mask, "add") as report,
+        reporting(request, pip.mask, pip.command.name) as report,
         open_context(request, pip, report.observer) as context,
     ):
-        _Addition(context, request, report).finish(exact=False)
-    return 0
-
-
-def remove(request: RemoveRequest, pip: PipCommand) -> int:
-    """Remove requirements from pyproject.toml, lock and sync.
-
-    Raises:
-        PipshimError: a name is not there; files and environment are as before.
-
-    """
-    with (
-        reporting(request, pip.mask, "remove") as report,
-        open_context(request, pip, report.observer) as context,
-    ):
-        _Deletion(context, request, report).finish(exact=None)
+        if isinstance(request, AddRequest):
+            _Addition(context, request, report).finish(exact=False)
+        else:
+            _Deletion(context, request, report).finish(exact=None)
     return 0
 
 

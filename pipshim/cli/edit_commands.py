@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipshim.base.errors import UsageError
-from pipshim.cli.project_commands import Action, ProjectCommand
+from pipshim.cli.project_commands import ProjectCommand
 from pipshim.model import option_table
 from pipshim.model.option_parsing import name
 from pipshim.model.requests import (
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 class EditCommand(ProjectCommand):
     """What add and remove have in common."""
+
+    module = "pipshim.cli.edit"
 
     def editing(self, options: Values) -> dict[str, Any]:
         """Return the common parts of their requests."""
@@ -77,11 +79,6 @@ class AddCommand(EditCommand):
 
     declared = option_table.ADD
 
-    def load_action(self) -> Action:
-        from pipshim.cli.edit import add  # noqa: PLC0415 not needed for help and completion
-
-        return add
-
     def request(self, options: Values, args: list[str]) -> AddRequest:
         added = self.declared.fields(AddRequest, options)
         if not (args or added["editables"] or added["files"]):
@@ -110,11 +107,6 @@ class RemoveCommand(EditCommand):
       %prog [options] <package> ..."""
 
     declared = option_table.REMOVE
-
-    def load_action(self) -> Action:
-        from pipshim.cli.edit import remove  # noqa: PLC0415 not needed for help and completion
-
-        return remove
 
     def request(self, options: Values, args: list[str]) -> RemoveRequest:
         if not args:

@@ -10,7 +10,7 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import Action, SyncCommand
+from pipshim.cli.project_commands import SyncCommand
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Where, write, write_build
 from pipshim.model import option_table
@@ -38,9 +38,7 @@ class ExportCommand(SyncCommand):
       %prog [options] -r <lock file>"""
 
     declared = option_table.EXPORT
-
-    def load_action(self) -> Action:
-        return main
+    module = __name__
 
     def request(self, options: Values, args: list[str]) -> ExportRequest:
         made = self.following(options, args, "it exports the lock: pipshim lock makes one")

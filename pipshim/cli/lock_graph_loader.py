@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -108,11 +107,10 @@ class Explained:
         usual = request.common.project is None and request.lock is None
         if usual and up_to_date.is_unchanged(os.environ):
             return None
-        return (
-            None
-            if request.inputs_now(self.project, self.lock) == self.lock.inputs
-            else _OUT_OF_DATE
-        )
+        from pipshim.cli.project_commands import inputs_now  # noqa: PLC0415 imports all of pip's machinery
+
+        now = inputs_now(self.project, self.lock, isolated=request.isolated)
+        return None if now == self.lock.inputs else _OUT_OF_DATE
 
 
 def explaining(command: PlainCommand, options: Values, args: Sequence[str]) -> dict[str, Any]:
@@ -120,14 +118,8 @@ def explaining(command: PlainCommand, options: Values, args: Sequence[str]) -> d
     return {
         "common": command.common_options(options),
         "names": tuple(map(name, args)),
-        "inputs_now": partial(_inputs_now, isolated=options.isolated_mode),
+        "isolated": options.isolated_mode,
     }
-
-
-def _inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
-    from pipshim.cli.project_commands import inputs_now  # noqa: PLC0415 imports all of pip's machinery
-
-    return inputs_now(project, lock, isolated=isolated)
 
 
 def read_explained(request: ExplainRequest) -> Explained:

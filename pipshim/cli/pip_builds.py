@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from pipshim.cli.command_base import PipCommand
     from pipshim.model.interpreter import Target
     from pipshim.model.project import Project
-    from pipshim.model.requests import LockRequest
+    from pipshim.model.requests import CommonOptions, LockRequest
     from pipshim.model.settings import ConfigSettings
 
 
@@ -396,7 +396,7 @@ class Building(PipBuilds):
 
     @cached_property
     def screen(self) -> Screen:
-        return Screen(self.request)
+        return Screen(self.request.common)
 
     @cached_property
     def _installed(self) -> dict[NormalizedName, installed.Installed]:
@@ -424,11 +424,10 @@ class PassedContext(Context):
 class Screen:
     """Shows builds while there are any; at all other times the terminal is pip's."""
 
-    def __init__(self, request: LockRequest) -> None:
-        self._request = request
+    def __init__(self, common: CommonOptions) -> None:
+        self._common = self._shown_as = common
         self._open: ExitStack | None = None
         self._observer: Observer | None = None
-        self._progress = request.common.progress
         self._lock = threading.RLock()
 
     def __call__(self, event: Event, /) -> None:
@@ -436,15 +435,7 @@ class Screen:
             if self._open is None:
                 return
             if self._observer is None:
-                common = self._request.common
-                self._observer = self._open.enter_context(
-                    make_observer(
-                        verbosity=common.verbosity,
-                        progress_bar=common.progress_bar,
-                        no_color=common.no_color,
-                        progress=self._progress,
-                    )
-                )
+                self._observer = self._open.enter_context(make_observer(self._shown_as))
             observer = self._observer
         observer(event)
 
@@ -457,8 +448,8 @@ class Screen:
         if self._open is not None:
             yield
             return
-        asked = self._request.common.progress
-        self._progress = "plain" if plain and asked == "auto" else asked
+        is_plain = plain and self._common.progress == "auto"
+        self._shown_as = replace(self._common, progress="plain") if is_plain else self._common
         self._begin()
         try:
             yield
@@ -478,8 +469,7 @@ class Screen:
                 self._begin()
 
     def _begin(self) -> None:
-        common = self._request.common
-        stack = ExitStack()
+        common, stack = self._common, ExitStack()
         # With --progress json, pip's lines and the events do not go to the same stream.
         if common.verbosity == 0 or common.progress != "json":
             least = logging.WARNING if common.verbosity == 0 else logging.NOTSET

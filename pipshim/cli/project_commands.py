@@ -12,6 +12,7 @@ import shlex
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from optparse import OptionGroup, Values
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -87,9 +88,7 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
     They have the options, the session and the temporary folders of pip's ``lock``.
 
     Attributes:
-        action: does the work, given the request and pip's part of it;
-            ``pipshim.cli.error_boundary``
-            shows its errors. None for the command's own.
+        action: does the work, given the request and pip's part of it; None for that of `module`.
         replacement: the process to become after ``main``, if the action returned one.
         agent: has begun to prepare pip's session, for commands that usually ask an index.
 
@@ -100,6 +99,9 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
 
     is_pips: ClassVar[bool] = False
     """Whether pip has a command of this name, whose options keep their meaning."""
+
+    module: ClassVar[str]
+    """The module whose ``main`` does the work; help and completion do not import it."""
 
     kept_apart: ClassVar[tuple[str, ...]] = (
         "build_isolation",
@@ -194,10 +196,6 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
         values.no_build_isolation_package = below["no_build_isolation_package"]
         return values, rest
 
-    def load_action(self) -> Action:
-        """Import and return the function that does the work."""
-        raise NotImplementedError
-
     def request(self, options: Values, args: list[str]) -> LockRequest:
         raise NotImplementedError
 
@@ -222,11 +220,10 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
         request = self.request(options, args)
-        action = self.action
-        if action is None:
-            action = self.load_action()
+        if self.action is None:
+            self.action = import_module(self.module).main
             gc.freeze()
-        done = action(request, PipCommand(self, options, self._mask))
+        done = self.action(request, PipCommand(self, options, self._mask))
         if isinstance(done, Replacement):
             if self.agent is not None:
                 self.agent.end()
@@ -269,11 +266,7 @@ class LockCommand(ProjectCommand):
 
     declared = option_table.LOCK
     is_pips = True
-
-    def load_action(self) -> Action:
-        from pipshim.cli.lock import main  # noqa: PLC0415 not needed for help and completion
-
-        return main
+    module = "pipshim.cli.lock"
 
     def request(self, options: Values, args: list[str]) -> LockRequest:
         if options.output_file == "-" and options.output_format == "json":
@@ -326,12 +319,8 @@ class SyncCommand(ProjectCommand):
       %prog [options] -r <requirements file> ..."""
 
     declared = option_table.SYNC
+    module = "pipshim.cli.sync"
     kept_apart = (*ProjectCommand.kept_apart, "ignore_dependencies")
-
-    def load_action(self) -> Action:
-        from pipshim.cli.sync import main  # noqa: PLC0415 not needed for help and completion
-
-        return main
 
     def request(self, options: Values, args: list[str]) -> SyncRequest:
         if args:
@@ -398,11 +387,7 @@ class RunCommand(SyncCommand):
       %prog [options] - < <script>"""
 
     declared = option_table.RUN
-
-    def load_action(self) -> Action:
-        from pipshim.cli.run import main  # noqa: PLC0415 not needed for help and completion
-
-        return main
+    module = "pipshim.cli.run"
 
     def request(self, options: Values, args: list[str]) -> RunRequest:
         return RunRequest(**self.installing(options), run=request_assembly.run_of(options, args))

@@ -39,15 +39,13 @@ from pipshim.model.targets import TargetName
 from pipshim.model.torch_backends import TORCH_BACKENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import TypeAlias
 
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
 
     from pipshim.model.build_mode import IsolationLayer
-    from pipshim.model.project import Project
-    from pipshim.model.pylock import Lock
     from pipshim.model.settings import ConfigSettings, Push
 
 LinkMode: TypeAlias = Literal["reflink", "hardlink", "copy"]
@@ -71,9 +69,8 @@ class CommonOptions:
         verbosity: the number of ``-v`` less that of ``-q``.
         no_color: ``--no-color``, or NO_COLOR is set.
         progress_bar: ``on``, ``off`` or ``raw``; ``auto`` is resolved already.
-        cache: pip's cache; None if it is off or another user's.
-        shim_cache: pipshim's cache: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's, if that is
-            on.
+        shim_cache: pipshim's cache: PIPSHIM_CACHE_DIR, else ``pipshim`` beside pip's; None if
+            pip's is off or another user's.
         jobs, link_mode: None: pipshim chooses.
 
     """
@@ -139,12 +136,8 @@ class CommonOptions:
     no_remote: bool = field("--no-remote", "Do not use the remote.")
     python: str | None = None
     verbosity: int = 0
-    debug: bool = False
     no_color: bool = False
-    no_input: bool = False
     progress_bar: str = "on"
-    log: Path | None = None
-    cache: Path | None = None
     shim_cache: Path | None = None
     require_virtualenv: bool = False
 
@@ -660,14 +653,13 @@ class ExplainRequest:
 
     Attributes:
         names: the packages to show; all without any.
-        inputs_now: returns the digest of a lock's current inputs, given the project and its lock;
-            it imports all of pip's machinery.
+        isolated: ignore variables and the user's configuration.
 
     """
 
     common: CommonOptions
     names: tuple[NormalizedName, ...]
-    inputs_now: Callable[[Project, Lock], str]
+    isolated: bool
     lock: Path | None = field(
         "--lock", "The lock to read (default: the project's pylock.toml).", "file", read_path
     )
@@ -699,9 +691,9 @@ class WhyRequest(ExplainRequest):
     )
 
 
-def shim_cache_directory(pip_cache: Path | None, environ: Mapping[str, str]) -> Path | None:
+def shim_cache_directory(pip_cache: str | None, environ: Mapping[str, str]) -> Path | None:
     """Return where pipshim keeps its store, records and metadata."""
     named = environ.get("PIPSHIM_CACHE_DIR")
     if named:
         return Path(named).expanduser().absolute()
-    return None if pip_cache is None else pip_cache.absolute().with_name("pipshim")
+    return Path(pip_cache).absolute().with_name("pipshim") if pip_cache else None

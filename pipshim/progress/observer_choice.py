@@ -7,44 +7,39 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from pipshim.model.events import ignore
 from pipshim.progress.formatting import use_color
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim.model.events import Observer
+    from pipshim.model.requests import CommonOptions
 
 
 @contextmanager
 def make_observer(
-    *,
-    verbosity: int = 0,
-    progress_bar: str = "on",
-    no_color: bool = False,
-    progress: str = "auto",
-    environ: Mapping[str, str] | None = None,
+    common: CommonOptions,
+    environ: Mapping[str, str] = os.environ,
     stream: TextIO | None = None,
 ) -> Iterator[Observer]:
     """Return the observer that suits the stream, while the work goes on.
 
     It is live on a terminal, and plain elsewhere, in CI, and wherever pip shows no progress bars.
+    With ``--progress json`` it shows nothing: a report writes the lines.
 
     Args:
-        verbosity: the number of ``-v`` less that of ``-q``.
-        progress_bar: pip's ``--progress-bar``; ``off`` and ``raw`` make it plain.
-        progress: ``auto``, ``plain`` or ``json``, which shows nothing: a report writes the lines.
-        environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR; os.environ if None.
+        environ: for TERM, CI, GITHUB_ACTIONS, FORCE_COLOR.
         stream: standard error if None.
 
     """
     stream = sys.stderr if stream is None else stream
-    environ = os.environ if environ is None else environ
-    if progress == "json":
-        from pipshim.model.events import ignore  # noqa: PLC0415 thirty classes to make
-
+    verbosity, no_color = common.verbosity, common.no_color
+    if common.progress == "json":
         yield ignore
         return
-    live = progress == "auto" and verbosity >= 0 and progress_bar not in ("off", "raw")
+    is_auto = common.progress == "auto" and common.progress_bar not in ("off", "raw")
+    live = is_auto and verbosity >= 0
     if live and _is_terminal(stream, environ):
         from pipshim.progress.live import Live  # noqa: PLC0415 rich takes its time
 

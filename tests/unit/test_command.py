@@ -440,24 +440,22 @@ class TestCommon:
     def test_everything(self, tmp_path: Path) -> None:
         common = sync(
             *("--project", "here", "--python", "3.12", "-j", "2", "--link-mode", "hardlink"),
-            *("--offline", "--no-color", "--no-input", "--progress-bar", "raw", "--debug"),
-            *("--cache-dir", "c/pip", "--log", "l.txt", "--require-virtualenv"),
+            *("--offline", "--no-color", "--progress-bar", "raw", "--debug"),
+            *("--cache-dir", "c/pip", "--require-virtualenv"),
         ).common
         assert common.project == Path("here")
         assert common.python == "3.12"
         assert common.jobs == 2
         assert common.link_mode == "hardlink"
-        assert common.log == Path("l.txt")
-        assert (common.cache, common.shim_cache) == (tmp_path / "c/pip", tmp_path / "c/pipshim")
+        assert common.shim_cache == tmp_path / "c/pipshim"
         assert common.progress_bar == "raw"
         assert common.verbosity == 2
-        assert all((common.offline, common.no_color, common.no_input, common.debug))
-        assert common.require_virtualenv
+        assert all((common.offline, common.no_color, common.require_virtualenv))
 
     def test_defaults(self) -> None:
         common = sync().common
-        assert common.cache is not None
-        assert common.shim_cache == common.cache.parent / "pipshim"
+        assert common.shim_cache is not None
+        assert common.shim_cache.name == "pipshim"
         assert (common.project, common.python, common.jobs) == (None, None, None)
         assert common.progress_bar == "on"
 
@@ -468,8 +466,7 @@ class TestCommon:
         assert pips("sync").python is None
 
     def test_no_cache(self) -> None:
-        common = sync("--no-cache-dir").common
-        assert (common.cache, common.shim_cache) == (None, None)
+        assert sync("--no-cache-dir").common.shim_cache is None
 
     def test_bad_value_in_a_variable(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -271,13 +271,13 @@ def test_nothing_to_run() -> None:
 
 
 def test_shim_cache_is_beside_pips(tmp_path: Path) -> None:
-    assert shim_cache_directory(tmp_path / "pip", {}) == tmp_path / "pipshim"
+    assert shim_cache_directory(str(tmp_path / "pip"), {}) == tmp_path / "pipshim"
     assert shim_cache_directory(None, {}) is None
 
 
-@pytest.mark.parametrize("pip_cache", [None, Path("/somewhere/pip")])
+@pytest.mark.parametrize("pip_cache", [None, "/somewhere/pip"])
 def test_shim_cache_is_where_the_variable_says(
-    pip_cache: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pip_cache: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -25,6 +25,7 @@ from pipshim.base.errors import (
 from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.model.change import Change
+from pipshim.model.requests import CommonOptions
 from pipshim.progress.control_codes import clean
 from pipshim.progress.error_text import render
 from pipshim.progress.formatting import duration, elapsed, join, paint, use_color, write
@@ -251,7 +252,7 @@ def test_on_github_a_builds_output_is_in_a_group_and_gives_no_commands(tmp_path:
 def test_github_is_recognised() -> None:
     for environ, said in (({"GITHUB_ACTIONS": "true"}, 1), ({"GITHUB_ACTIONS": ""}, 0)):
         stream = io.StringIO()
-        with make_observer(stream=stream, environ=environ) as observer:
+        with make_observer(CommonOptions(), environ, stream) as observer:
             observer(events.BuildStarted(*NATTEN, "isolated", "default", "wheel", Path(__file__)))
             observer(FINISHED)
         assert ("\n" + stream.getvalue()).count("\n::group::") == said
@@ -405,20 +406,20 @@ def test_plain_is_called_from_many_threads() -> None:
         ({"environ": {"TERM": "dumb"}}, Plain),
         ({"environ": {}}, Plain),
         ({"stream": io.StringIO()}, Plain),
-        ({"progress_bar": "off"}, Plain),
-        ({"progress_bar": "raw"}, Plain),
-        ({"progress": "plain"}, Plain),
-        ({"verbosity": -1}, Plain),
+        ({"common": CommonOptions(progress_bar="off")}, Plain),
+        ({"common": CommonOptions(progress_bar="raw")}, Plain),
+        ({"common": CommonOptions(progress="plain")}, Plain),
+        ({"common": CommonOptions(verbosity=-1)}, Plain),
     ],
 )
 def test_make_observer(options: dict[str, Any], kind: type) -> None:
-    options = {"environ": {"TERM": "xterm"}, "stream": Terminal(), **options}
-    with make_observer(**options) as observer:
+    usual = {"common": CommonOptions(), "environ": {"TERM": "xterm"}, "stream": Terminal()}
+    with make_observer(**{**usual, **options}) as observer:
         assert isinstance(observer, kind)
 
 
 def test_a_report_writes_json_and_nobody_else() -> None:
-    with make_observer(progress="json", stream=Terminal()) as observer:
+    with make_observer(CommonOptions(progress="json"), stream=Terminal()) as observer:
         assert observer is events.ignore
 
 
@@ -427,7 +428,8 @@ def test_plain_does_not_import_rich() -> None:
         "import sys, io\n"
         "from pipshim.progress import error_text, summary\n"
         "from pipshim.progress.observer_choice import make_observer\n"
-        "with make_observer(stream=io.StringIO()): pass\n"
+        "from pipshim.model.requests import CommonOptions\n"
+        "with make_observer(CommonOptions(), stream=io.StringIO()): pass\n"
         "assert not {m for m in sys.modules if m.split('.')[0] in ('rich', 'pip')}\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -791,7 +793,8 @@ def test_live_in_a_terminal_gives_it_back_on_interrupt() -> None:
         "import time\n"
         "from pipshim.model import events\n"
         "from pipshim.progress.observer_choice import make_observer\n"
-        "with make_observer() as observer:\n"
+        "from pipshim.model.requests import CommonOptions\n"
+        "with make_observer(CommonOptions()) as observer:\n"
         "    observer(events.BuildStarted('natten', '1', 'isolated', 'default', 'wheel'))\n"
         "    time.sleep(60)\n"
     )
