@@ -17,7 +17,7 @@ from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
 from pipshim.model.events import label, short
 from pipshim.model.option_parsing import name
-from pipshim.model.requests import BuildsHistoryRequest
+from pipshim.model.requests import BuildsHistoryOptions
 from pipshim.progress.control_codes import clean
 from pipshim.progress.formatting import duration, paint, use_color
 from pipshim.progress.json_output import SCHEMA, write_document
@@ -61,13 +61,26 @@ class BuildsHistoryCommand(_CacheCommand):
     declared = option_table.BUILDS_HISTORY
 
     def run(self, options: Values, args: list[str]) -> int:
-        return main(
-            BuildsHistoryRequest(
-                common=self.common_options(options),
-                names=tuple(map(name, args)),
-                **self.declared.fields(BuildsHistoryRequest, options),
-            )
-        )
+        common, names = self.common_options(options), tuple(map(name, args))
+        builds = BuildHistory(existing_cache(common.shim_cache)).builds()
+        asked = BuildsHistoryOptions(**self.declared.fields(BuildsHistoryOptions, options))
+        found = [one for one in builds if not names or one.name in names][-asked.limit :]
+        if common.output_format == "json":
+            write_document({"schema": SCHEMA, "builds": list(map(_as_json, found))})
+            return 0
+        if not found:
+            of_names = f" of {', '.join(names)}" if names else ""
+            sys.stdout.write(f"no builds{of_names} yet\n")
+            return 0
+        color = use_color(sys.stdout, no_color=common.no_color)
+        rows = [_TITLES, *map(_row, found)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if not any(one.worker for one in found):
+            widths[_TITLES.index("worker")] = 0
+        styles = ["", *(_STYLES[one.outcome] for one in found)]
+        for row, style in zip(rows, styles, strict=True):
+            sys.stdout.write(_line(row, widths, style, color=color) + "\n")
+        return 0
 
 
 class BuildsLogCommand(_CacheCommand):
@@ -88,50 +101,22 @@ class BuildsLogCommand(_CacheCommand):
         if len(args) != 1:
             problem = "no package is named" if not args else "name one package"
             raise UsageError(f"builds log: {problem}", hint="pipshim builds log NAME")
-        return show_log(self.common_options(options).shim_cache, name(args[0]))
+        package, cache = name(args[0]), existing_cache(self.common_options(options).shim_cache)
+        logs = _logs(cache / LOGS, package)
+        if not logs:
+            raise PipshimError(
+                f"there is no log of a build of {package}",
+                hint="see what was built: pipshim builds history",
+            )
+        lines = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()
+        text = "".join(f"{clean(line)}\n" for line in lines)
+        if sys.stdout.isatty():
+            import pydoc  # noqa: PLC0415 for terminals only
 
-
-def main(request: BuildsHistoryRequest) -> int:
-    builds = BuildHistory(existing_cache(request.common.shim_cache)).builds()
-    found = [one for one in builds if not request.names or one.name in request.names]
-    found = found[-request.limit :]
-    if request.common.output_format == "json":
-        document = {"schema": SCHEMA, "builds": list(map(_as_json, found))}
-        write_document(document)
+            pydoc.pager(text)
+        else:
+            sys.stdout.write(text)
         return 0
-    if not found:
-        names = f" of {', '.join(request.names)}" if request.names else ""
-        sys.stdout.write(f"no builds{names} yet\n")
-        return 0
-    color = use_color(sys.stdout, no_color=request.common.no_color)
-    rows = [_TITLES, *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
-    if not any(one.worker for one in found):
-        widths[_TITLES.index("worker")] = 0
-    for number, row in enumerate(rows):
-        style = _STYLES[found[number - 1].outcome] if number else ""
-        sys.stdout.write(_line(row, widths, style, color=color) + "\n")
-    return 0
-
-
-def show_log(shim_cache: Path | None, package: str) -> int:
-    """Show the newest log of a package."""
-    cache = existing_cache(shim_cache)
-    logs = _logs(cache / LOGS, package)
-    if not logs:
-        raise PipshimError(
-            f"there is no log of a build of {package}",
-            hint="see what was built: pipshim builds history",
-        )
-    lines = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines()
-    text = "".join(f"{clean(line)}\n" for line in lines)
-    if sys.stdout.isatty():
-        import pydoc  # noqa: PLC0415 for terminals only
-
-        pydoc.pager(text)
-    else:
-        sys.stdout.write(text)
-    return 0
 
 
 def _logs(folder: Path, name: str) -> list[Path]:

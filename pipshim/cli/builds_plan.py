@@ -11,7 +11,7 @@ from pipshim.base.errors import UsageError
 from pipshim.builds.plan_writer import PlanWriter
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.project_commands import FollowingCommand
 from pipshim.cli.sync import lock_of, part_of, write_lock
 from pipshim.model import option_table
 from pipshim.model.requests import BuildsPlanRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipshim.model.plan_file import PlanFile
 
 
-class BuildsPlanCommand(SyncCommand):
+class BuildsPlanCommand(FollowingCommand):
     """Write what a sync would have to build as JSON, for any machine.
 
     The plan has all that builds need: sources and build environments as URLs
@@ -45,42 +45,40 @@ class BuildsPlanCommand(SyncCommand):
       %prog [options] -r <lock file>"""
 
     declared = option_table.BUILDS_PLAN
-    module = __name__
 
     def request(self, options: Values, args: list[str]) -> BuildsPlanRequest:
         hint = "select packages with --extra and --group, or name them to builds run"
         made = self.following(options, args, hint)
         return BuildsPlanRequest(**made, **self.declared.fields(BuildsPlanRequest, options))
 
+    def act(self, request: BuildsPlanRequest, pip: PipCommand) -> int:
+        """Write the plan; make the lock first if needed.
 
-def main(request: BuildsPlanRequest, pip: PipCommand) -> int:
-    """Write the plan; make the lock first if needed.
+        Raises:
+            PipshimError: it cannot be locked or written; existing files are unchanged.
 
-    Raises:
-        PipshimError: it cannot be locked or written; existing files are unchanged.
-
-    """
-    output = None if request.output in (None, "-") else Path(str(request.output))
-    with (
-        reporting(request, pip.mask, "builds plan") as report,
-        open_context(request, pip, report.observer) as context,
-    ):
-        lock = lock_of(context, request)
-        part, selection = part_of(context, request, lock)
-        sync = Sync(context, part, selection, request.selection, exact=None)
-        plan = _plan(context, sync, request)
-        write_lock(context, lock)
-        for one in plan.left_out:
-            label = f"{one.name} {one.version or ''}".rstrip()
-            context.say(f"{label} is not in the plan: {one.reason}", "warning")
-        if output is None:
-            sys.stdout.write(plan.write())
-        else:
-            write_file(output, plan.write())
-            names = dict.fromkeys(one.name for one in plan.builds)
-            sys.stdout.write("".join(f"{name}\n" for name in names))
-            report.text = f"planned {plural(len(plan.builds), 'build')} in {output}\n"
-    return 0
+        """
+        output = None if request.output in (None, "-") else Path(str(request.output))
+        with (
+            reporting(request, pip.mask, "builds plan") as report,
+            open_context(request, pip, report.observer) as context,
+        ):
+            lock = lock_of(context, request)
+            part, selection = part_of(context, request, lock)
+            sync = Sync(context, part, selection, request.selection, exact=None)
+            plan = _plan(context, sync, request)
+            write_lock(context, lock)
+            for one in plan.left_out:
+                label = f"{one.name} {one.version or ''}".rstrip()
+                context.say(f"{label} is not in the plan: {one.reason}", "warning")
+            if output is None:
+                sys.stdout.write(plan.write())
+            else:
+                write_file(output, plan.write())
+                names = dict.fromkeys(one.name for one in plan.builds)
+                sys.stdout.write("".join(f"{name}\n" for name in names))
+                report.text = f"planned {plural(len(plan.builds), 'build')} in {output}\n"
+        return 0
 
 
 def _plan(context: Context, sync: Sync, request: BuildsPlanRequest) -> PlanFile:

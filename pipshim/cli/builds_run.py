@@ -66,7 +66,6 @@ class BuildsRunCommand(ProjectCommand):
       %prog [options] <plan> [<name> ...]"""
 
     declared = option_table.BUILDS_RUN
-    module = __name__
 
     def default_values(self) -> Values:
         """Return the values without a command line; how to build, the plan says."""
@@ -92,42 +91,41 @@ class BuildsRunCommand(ProjectCommand):
             names=tuple(names),
         )
 
+    def act(self, request: BuildsRunRequest, pip: PipCommand) -> int:
+        """Run the builds.
 
-def main(request: BuildsRunRequest, pip: PipCommand) -> int:
-    """Run the builds.
+        Raises:
+            PlanError: the plan is damaged, or for another machine.
+            BuildError: a build failed; those that were done are kept.
 
-    Raises:
-        PlanError: the plan is damaged, or for another machine.
-        BuildError: a build failed; those that were done are kept.
-
-    """
-    with reporting(request, pip.mask, "builds run") as report:
-        with open_context(request, pip, report.observer, optional=True) as context:
-            plan = _read(request.file)
-            ids = _selected(plan, request)
-            builds = _planned(context, plan, request.file)
-            _check_gpus([plan.by_id[one] for one in ids], builds, context)
-            results: dict[str, tuple[PlannedBuild, BuiltWheel]] = {}
-            try:
-                builds.run(ids, lambda build, wheel: results.update({build.id: (build, wheel)}))
-            except HashError as error:
-                error.hint = "the index has another file now: create the plan again"
-                raise
-            except NetworkError as error:
-                if error.hint and "pipshim lock" in error.hint:
-                    error.hint = "it may have been withdrawn: create the plan again"
-                raise
-            finally:
-                report.details["wheels"] = [_as_json(*one) for one in results.values()]
-        found = [_change(*results[one]) for one in ids]
-        report.details["changed"] = any(one.source != "cached" for one in found)
-        report.text = summarize_builds(
-            found,
-            seconds=report.seconds,
-            saved=context.saved_seconds,
-            no_color=request.common.no_color,
-        )
-    return report.status
+        """
+        with reporting(request, pip.mask, "builds run") as report:
+            with open_context(request, pip, report.observer, optional=True) as context:
+                plan = _read(request.file)
+                ids = _selected(plan, request)
+                builds = _planned(context, plan, request.file)
+                _check_gpus([plan.by_id[one] for one in ids], builds, context)
+                results: dict[str, tuple[PlannedBuild, BuiltWheel]] = {}
+                try:
+                    builds.run(ids, lambda build, wheel: results.update({build.id: (build, wheel)}))
+                except HashError as error:
+                    error.hint = "the index has another file now: create the plan again"
+                    raise
+                except NetworkError as error:
+                    if error.hint and "pipshim lock" in error.hint:
+                        error.hint = "it may have been withdrawn: create the plan again"
+                    raise
+                finally:
+                    report.details["wheels"] = [_as_json(*one) for one in results.values()]
+            found = [_change(*results[one]) for one in ids]
+            report.details["changed"] = any(one.source != "cached" for one in found)
+            report.text = summarize_builds(
+                found,
+                seconds=report.seconds,
+                saved=context.saved_seconds,
+                no_color=request.common.no_color,
+            )
+        return report.status
 
 
 def _as_json(build: PlannedBuild, wheel: BuiltWheel) -> dict[str, str | None]:

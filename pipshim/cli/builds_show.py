@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.context import Context, open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.project_commands import FollowingCommand
 from pipshim.cli.sync import part_of
 from pipshim.envs import installed
 from pipshim.envs.dist_info import METADATA
@@ -65,7 +65,7 @@ class ShownPackage:
     note: str | None
 
 
-class BuildsShowCommand(SyncCommand):
+class BuildsShowCommand(FollowingCommand):
     """Show what a wheel was built from, and whether it would be reused now.
 
     These are the wheels that the cache has of a package: the source, the
@@ -82,7 +82,6 @@ class BuildsShowCommand(SyncCommand):
       %prog [options] <package> ..."""
 
     declared = option_table.BUILDS_SHOW
-    module = __name__
 
     def request(self, options: Values, args: list[str]) -> BuildsShowRequest:
         if not args:
@@ -93,27 +92,26 @@ class BuildsShowCommand(SyncCommand):
             names=tuple(map(name, args)),
         )
 
+    def act(self, request: BuildsShowRequest, pip: PipCommand) -> int:
+        """Show the builds of packages.
 
-def main(request: BuildsShowRequest, pip: PipCommand) -> int:
-    """Show the builds of packages.
+        Raises:
+            PipshimError: a package is unknown, the lock is damaged or for another environment.
 
-    Raises:
-        PipshimError: a package is unknown, the lock is damaged or for another environment.
-
-    """
-    with open_context(request, pip, optional=True) as context:
-        lookup = _Lookup.of(context, request)
-        packages = [lookup.package(name, every=request.all) for name in request.names]
-    if request.common.output_format == "json":
-        document = {"schema": SCHEMA, "packages": list(map(_package_as_json, packages))}
-        write_document(document)
+        """
+        with open_context(request, pip, optional=True) as context:
+            lookup = _Lookup.of(context, request)
+            packages = [lookup.package(name, every=request.all) for name in request.names]
+        if request.common.output_format == "json":
+            document = {"schema": SCHEMA, "packages": list(map(_package_as_json, packages))}
+            write_document(document)
+            return 0
+        color = use_color(sys.stdout, no_color=request.common.no_color)
+        for number, package in enumerate(packages):
+            sys.stdout.write("\n" * bool(number))
+            for line in _lines(package, color=color, verbose=request.common.verbosity > 0):
+                sys.stdout.write(f"{line}\n")
         return 0
-    color = use_color(sys.stdout, no_color=request.common.no_color)
-    for number, package in enumerate(packages):
-        sys.stdout.write("\n" * bool(number))
-        for line in _lines(package, color=color, verbose=request.common.verbosity > 0):
-            sys.stdout.write(f"{line}\n")
-    return 0
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ def class_of(name: str) -> str:
 
 
 OWN_COMMANDS = {
-    "lock": OwnCommand("project_commands", "Lock the project, or requirements.", asks_index=True),
-    "sync": OwnCommand("project_commands", "Make the environment match the lock.", asks_index=True),
+    "lock": OwnCommand("lock", "Lock the project, or requirements.", asks_index=True),
+    "sync": OwnCommand("sync", "Make the environment match the lock.", asks_index=True),
     "run": OwnCommand(
-        "project_commands",
+        "run",
         "Run a command in the project's environment, brought up to date first.",
         asks_index=True,
         has_isolated=True,

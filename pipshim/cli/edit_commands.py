@@ -20,11 +20,11 @@ from pipshim.model.requests import (
 if TYPE_CHECKING:
     from optparse import Values
 
+    from pipshim.cli.command_base import PipCommand
+
 
 class EditCommand(ProjectCommand):
     """What add and remove have in common."""
-
-    module = "pipshim.cli.edit"
 
     def editing(self, options: Values) -> dict[str, Any]:
         """Return the common parts of their requests."""
@@ -51,6 +51,11 @@ class EditCommand(ProjectCommand):
             "sync": SyncOptions(),
             **edit,
         }
+
+    def act(self, request: AddRequest | RemoveRequest, pip: PipCommand) -> int:
+        from pipshim.cli.edit import main  # noqa: PLC0415 tomlkit is not needed for help
+
+        return main(request, pip)
 
 
 class AddCommand(EditCommand):

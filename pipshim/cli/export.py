@@ -10,7 +10,7 @@ from pipshim.base.atomic_write import write_file
 from pipshim.base.errors import UsageError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import open_context
-from pipshim.cli.project_commands import SyncCommand
+from pipshim.cli.project_commands import FollowingCommand
 from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Where, write, write_build
 from pipshim.model import option_table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipshim.cli.command_base import PipCommand
 
 
-class ExportCommand(SyncCommand):
+class ExportCommand(FollowingCommand):
     """Write what is locked as a requirements file, with hashes.
 
     If the lock is missing or out of date, it is made first. The project
@@ -38,7 +38,6 @@ class ExportCommand(SyncCommand):
       %prog [options] -r <lock file>"""
 
     declared = option_table.EXPORT
-    module = __name__
 
     def request(self, options: Values, args: list[str]) -> ExportRequest:
         made = self.following(options, args, "it exports the lock: pipshim lock makes one")
@@ -50,36 +49,35 @@ class ExportCommand(SyncCommand):
             )
         return ExportRequest(**made, export=export)
 
+    def act(self, request: ExportRequest, pip: PipCommand) -> int:
+        """Write the lock as requirements; make it first if needed.
 
-def main(request: ExportRequest, pip: PipCommand) -> int:
-    """Write the lock as requirements; make it first if needed.
+        Raises:
+            PipshimError: it cannot be locked or written; existing files are unchanged.
 
-    Raises:
-        PipshimError: it cannot be locked or written; existing files are unchanged.
-
-    """
-    asked = request.export
-    output = None if asked.output in (None, "-") else Path(str(asked.output))
-    with (
-        reporting(request, pip.mask, "export") as report,
-        open_context(request, pip, report.observer) as context,
-    ):
-        lock = lock_of(context, request)
-        where = Where(context.lock_path, Path.cwd())
-        if asked.build is not None:
-            wanted = selected(request.selection, context.project, lock)
-            combination = combination_of(lock, wanted, context.lock_path)
-            part = lock_for(lock, context.target.markers, combination)
-            text = write_build(part, asked.build, asked, where)
-        else:
-            project = context.project.name if context.project is not None else None
-            selection = selected(request.selection, context.project, lock)
-            text = write(lock, selection, asked, where, project)
-        write_lock(context, lock)
-        if output is None:
-            sys.stdout.write(text)
-        else:
-            write_file(output, text)
-            count = sum(line[0] not in "# " for line in text.splitlines())
-            report.text = f"exported {plural(count, 'requirement')} to {output}\n"
-    return 0
+        """
+        asked = request.export
+        output = None if asked.output in (None, "-") else Path(str(asked.output))
+        with (
+            reporting(request, pip.mask, "export") as report,
+            open_context(request, pip, report.observer) as context,
+        ):
+            lock = lock_of(context, request)
+            where = Where(context.lock_path, Path.cwd())
+            if asked.build is not None:
+                wanted = selected(request.selection, context.project, lock)
+                combination = combination_of(lock, wanted, context.lock_path)
+                part = lock_for(lock, context.target.markers, combination)
+                text = write_build(part, asked.build, asked, where)
+            else:
+                project = context.project.name if context.project is not None else None
+                selection = selected(request.selection, context.project, lock)
+                text = write(lock, selection, asked, where, project)
+            write_lock(context, lock)
+            if output is None:
+                sys.stdout.write(text)
+            else:
+                write_file(output, text)
+                count = sum(line[0] not in "# " for line in text.splitlines())
+                report.text = f"exported {plural(count, 'requirement')} to {output}\n"
+        return 0

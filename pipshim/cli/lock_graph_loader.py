@@ -107,7 +107,7 @@ class Explained:
         usual = request.common.project is None and request.lock is None
         if usual and up_to_date.is_unchanged(os.environ):
             return None
-        from pipshim.cli.project_commands import inputs_now  # noqa: PLC0415 imports all of pip's machinery
+        from pipshim.cli.lock import inputs_now  # noqa: PLC0415 imports all of pip's machinery
 
         now = inputs_now(self.project, self.lock, isolated=request.isolated)
         return None if now == self.lock.inputs else _OUT_OF_DATE

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import sys
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from optparse import OptionGroup, Values
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from packaging.pylock import is_valid_pylock_path
 
 from pipshim._pip import compat
 from pipshim._pip import requirement_commands as pips
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
-from pipshim.cli import pip_messages, request_assembly
+from pipshim.cli import pip_messages
 from pipshim.cli.command_base import (
     DeclaredCommand,
     PipCommand,
@@ -29,10 +30,8 @@ from pipshim.cli.command_base import (
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.recorded_preferences import NotedOptions
-from pipshim.lock import lock_inputs
-from pipshim.model import option_table, selection_preferences
-from pipshim.model.build_settings import combine
 from pipshim.model.option_parsing import (
+    CommandOptions,
     Option,
     decide_between,
     long_names,
@@ -41,10 +40,8 @@ from pipshim.model.option_table import keep_abbreviations
 from pipshim.model.requests import (
     LockOptions,
     LockRequest,
-    RunRequest,
     SelectionOptions,
     SyncOptions,
-    SyncRequest,
 )
 
 if TYPE_CHECKING:
@@ -52,8 +49,6 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session_setup import Agent
     from pipshim.cli.project_parser import ProjectParser
-    from pipshim.model.project import Project
-    from pipshim.model.pylock import Lock
     from pipshim.model.selection_preferences import GivenPreferences
 
 Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"
@@ -88,7 +83,7 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
     They have the options, the session and the temporary folders of pip's ``lock``.
 
     Attributes:
-        action: does the work, given the request and pip's part of it; None for that of `module`.
+        action: replaces `act`.
         replacement: the process to become after ``main``, if the action returned one.
         agent: has begun to prepare pip's session, for commands that usually ask an index.
 
@@ -99,9 +94,6 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
 
     is_pips: ClassVar[bool] = False
     """Whether pip has a command of this name, whose options keep their meaning."""
-
-    module: ClassVar[str]
-    """The module whose ``main`` does the work; help and completion do not import it."""
 
     kept_apart: ClassVar[tuple[str, ...]] = (
         "build_isolation",
@@ -199,6 +191,10 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
     def request(self, options: Values, args: list[str]) -> LockRequest:
         raise NotImplementedError
 
+    def act(self, request: Any, pip: PipCommand) -> int | Replacement:
+        """Do the work of the command."""
+        raise NotImplementedError
+
     def _run_wrapper(self, level_number: int, options: Values, args: list[str]) -> int:  # noqa: ARG002
         """Run the action; unlike pip's, show errors in pipshim's way."""
         pip_messages.quieten(self.verbosity, log=options.log is not None)
@@ -214,16 +210,17 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
 
     @pips.with_cleanup
     def run(self, options: Values, args: list[str]) -> int:
-        """Let pip check its options, then run the action."""
+        """Let pip check its options, then act."""
         compat.check_lock_options(options)
         if not options.no_input and (sys.stdin is None or not sys.stdin.isatty()):
             # What can be read there is not an answer to pip's questions: it may be run's input.
             options.no_input = options.keyring_may_answer = True
         request = self.request(options, args)
-        if self.action is None:
-            self.action = import_module(self.module).main
+        action = self.action
+        if action is None:
             gc.freeze()
-        done = self.action(request, PipCommand(self, options, self._mask))
+            action = self.act
+        done = action(request, PipCommand(self, options, self._mask))
         if isinstance(done, Replacement):
             if self.agent is not None:
                 self.agent.end()
@@ -242,104 +239,14 @@ class ProjectCommand(DeclaredCommand, pips.LockCommand):
         }
 
 
-class LockCommand(ProjectCommand):
-    """Lock the project, or the given requirements, with all that they need.
+class FollowingCommand(ProjectCommand):
+    """What the commands have in common that follow a lock."""
 
-    Without requirements, what pyproject.toml requires is locked: its
-    dependencies, its extras and its dependency groups. The lock is a
-    pylock.toml (PEP 751), which pip installs too.
-
-    For example:
-      pipshim lock                          lock the project
-      pipshim lock --check                  fail if the lock is out of date
-      pipshim lock -P numpy                 a newer numpy; all else as it is
-      pipshim lock -r requirements.txt      lock requirements, without a project
-      pipshim lock --no-build-isolation-package flash-attn
-    """
-
-    usage = """
-      %prog [options]
-      %prog [options] <requirement specifier> [package-index-options] ...
-      %prog [options] -r <requirements file> [package-index-options] ...
-      %prog [options] [-e] <local project path> ...
-      %prog [options] <archive url/path> ..."""
-
-    declared = option_table.LOCK
-    is_pips = True
-    module = "pipshim.cli.lock"
-
-    def request(self, options: Values, args: list[str]) -> LockRequest:
-        if options.output_file == "-" and options.output_format == "json":
-            raise UsageError(
-                "-o - and --output-format json both write to standard output",
-                hint="leave one of them out",
-            )
-        lock = LockOptions(
-            **self.declared.fields(LockOptions, options),
-            requirements=tuple(args),
-            requirement_files=tuple(options.requirements),
-            scripts=tuple(options.requirements_from_scripts),
-            editables=tuple(options.editables),
-            constraints=tuple(options.constraints),
-            groups=tuple(options.dependency_groups),
-            output=options.output_file,
-            preferences=self.preferences(options),
-        )
-        if lock.script is not None and lock.given:
-            raise UsageError(
-                "--script locks only what the script requires",
-                hint="leave out the requirements, or --script",
-            )
-        return LockRequest(**self.common(options), lock=lock)
-
-
-class SyncCommand(ProjectCommand):
-    """Make the environment match the lock.
-
-    If the lock is missing or out of date, it is made first. The environment
-    is the one that --python names, else the active one, else .venv beside
-    pyproject.toml, which is made if it is missing.
-
-    With -r, a lock that is given is followed as it is, whoever made it; a
-    requirements file too, if it pins all that it names.
-
-    For example:
-      pipshim sync                          lock if out of date, then install
-      pipshim sync --locked --check         change nothing; fail if it differs
-      pipshim sync --extra gpu --no-group dev
-      pipshim sync --frozen --no-editable --compile
-      pipshim sync --script tool.py         the environment of a script
-      pipshim sync --timings timings.html   where the time went
-    """
-
-    usage = """
-      %prog [options]
-      %prog [options] --script <script.py>
-      %prog [options] -r <lock file>
-      %prog [options] -r <requirements file> ..."""
-
-    declared = option_table.SYNC
-    module = "pipshim.cli.sync"
     kept_apart = (*ProjectCommand.kept_apart, "ignore_dependencies")
-
-    def request(self, options: Values, args: list[str]) -> SyncRequest:
-        if args:
-            raise UsageError(
-                f"sync takes no arguments: {' '.join(args)}",
-                hint=_instead_of_arguments(args),
-            )
-        if options.script is not None and options.requirements:
-            raise UsageError(
-                "--script and -r cannot be used together",
-                hint="leave one of them out",
-            )
-        request = SyncRequest(**self.installing(options))
-        exact = None if options.exact == options.inexact else bool(options.exact)
-        return replace(request, selection=replace(request.selection, exact=exact))
 
     def installing(self, options: Values) -> dict[str, Any]:
         """Return the parts that sync, run and export have in common."""
-        given = request_assembly.given_of(self.declared, options)
+        given = _given(self.declared, options)
         if not given.given:
             if options.ignore_dependencies:
                 raise UsageError("--no-deps is for a requirements file", hint="-r FILE --no-deps")
@@ -366,55 +273,41 @@ class SyncCommand(ProjectCommand):
         return made
 
 
-class RunCommand(SyncCommand):
-    """Run a command in the project's environment.
+def _given(options: CommandOptions, values: Values) -> LockOptions:
+    """Return what sync follows instead of the project's lock: a lock, or requirements files.
 
-    If the lock is missing or out of date, it is made first; then the
-    environment is made what it says. Options end at the command's name:
-    whatever follows belongs to the command.
-
-    For example:
-      pipshim run python train.py --epochs 3
-      pipshim run -m pytest -q
-      pipshim run --group docs -- sphinx-build docs html
-      pipshim run --no-sync python          in the environment as it is
-    """
-
-    usage = """
-      %prog [options] [--] <command> ...
-      %prog [options] [--] <script.py> ...
-      %prog [options] -m <module> ...
-      %prog [options] - < <script>"""
-
-    declared = option_table.RUN
-    module = "pipshim.cli.run"
-
-    def request(self, options: Values, args: list[str]) -> RunRequest:
-        return RunRequest(**self.installing(options), run=request_assembly.run_of(options, args))
-
-
-def inputs_now(project: Project, lock: Lock, *, isolated: bool) -> str:
-    """Return the digest that ``pipshim lock --check`` would compare a lock with.
-
-    Args:
-        lock: the lock; its preferences count.
-        isolated: ignore variables and the user's configuration.
+    Raises:
+        UsageError: several locks, or both kinds; or ``--upgrade`` with them.
 
     """
-    command = LockCommand("lock", "", isolated)
-    command.verbosity = 0
-    request = command.request(*command.parse_args([]))
-    configuration = project.configuration
-    return lock_inputs.digest(
-        project,
-        combine(request.build, configuration),
-        request.lock,
-        request.build.build_constraints,
-        selection_preferences.combine(
-            request.lock.preferences, configuration, lock.options, keeps=True
-        ).values,
-        {*configuration.target_environments, *lock.targets_asked},
+    project = LockOptions(
+        **options.fields(LockOptions, values), constraints=tuple(values.constraints)
     )
+    files = tuple(values.requirements)
+    upgrades = project.upgrade or project.upgrade_packages
+    if files and upgrades:
+        raise UsageError(
+            "-U and -P are for the project's lock, not for what is given with -r",
+            hint="leave them out",
+        )
+    if upgrades and (values.locked or values.frozen):
+        raise UsageError(
+            "an upgrade changes the lock, which --locked and --frozen forbid",
+            hint="leave out -U and -P, or these",
+        )
+    if not files:
+        return project
+    locks = [one for one in files if is_valid_pylock_path(Path(one))]
+    if not locks:
+        return replace(project, requirement_files=files, pinned=True)
+    if len(files) > 1:
+        raise UsageError(
+            f"a lock cannot be combined with other files: {' '.join(files)}",
+            hint=f"-r {locks[0]}",
+        )
+    if "://" in locks[0]:
+        raise UsageError(f"a lock is read from a file, not from a URL: {locks[0]}")
+    return replace(project, output=locks[0])
 
 
 def _decide(pair: tuple[Option, Option], values: Values, below: Mapping[str, object]) -> None:
@@ -427,11 +320,3 @@ def _decide(pair: tuple[Option, Option], values: Values, below: Mapping[str, obj
     )
     for name, value in zip(names, decided, strict=True):
         setattr(values, name, value)
-
-
-def _instead_of_arguments(args: list[str]) -> str:
-    """Return the hint for arguments that ``pipshim sync`` does not take."""
-    if all(map(os.path.isfile, args)):
-        files = " ".join(f"-r {shlex.quote(arg)}" for arg in args)
-        return f"to install what a file locks or pins: pipshim sync {files}"
-    return f"to add to the project: pipshim add {shlex.join(args)}"

@@ -12,62 +12,124 @@ from pipshim.base.errors import TargetError, UsageError
 from pipshim.cli.command_report import reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.error_boundary import Replacement
+from pipshim.cli.project_commands import FollowingCommand
 from pipshim.cli.stamp_writer import stamp, typed
 from pipshim.cli.sync import report_sync, sync, write_notes
 from pipshim.envs.base_environment import BaseEnvironment
 from pipshim.envs.layers import programs
 from pipshim.fastpath import up_to_date
+from pipshim.model import option_table
 from pipshim.model.project import STDIN, Project
-from pipshim.model.requests import RunRequest, SelectionOptions, SyncOptions
+from pipshim.model.requests import (
+    LockOptions,
+    RunOptions,
+    RunRequest,
+    SelectionOptions,
+    SyncOptions,
+)
+from pipshim.model.requirements import separated
 from pipshim.project import env_files
 from pipshim.project.pyproject import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from optparse import Values
 
     from pipshim.cli.command_base import PipCommand
     from pipshim.model.interpreter import Target
     from pipshim.model.pylock import Lock
 
 
-def main(request: RunRequest, pip: PipCommand) -> Replacement:
-    """Prepare the environment, and return the process to become.
+class RunCommand(FollowingCommand):
+    """Run a command in the project's environment.
 
-    Raises:
-        PipshimError: the environment cannot be prepared, or there is no such command.
+    If the lock is missing or out of date, it is made first; then the
+    environment is made what it says. Options end at the command's name:
+    whatever follows belongs to the command.
 
+    For example:
+      pipshim run python train.py --epochs 3
+      pipshim run -m pytest -q
+      pipshim run --group docs -- sphinx-build docs html
+      pipshim run --no-sync python          in the environment as it is
     """
-    asked = request.run
-    source = _source(request)
-    script = _script(request, source)
-    # What says itself what it needs, or is for Python alone to run, needs no project.
-    word = asked.command[0] if asked.module is None else ""
-    optional = asked.over.given or asked.script or word == "-" or up_to_date.is_script(word)
-    with (
-        reporting(request, pip.mask, "run") as report,
-        open_context(
-            request, pip, report.observer, script, optional=optional, isolated=asked.isolated
-        ) as context,
-    ):
-        options = _typed(request, script)
-        lock = None
-        if context.bare or asked.no_sync:
-            target = _as_it_is(context)
-            idle = _idle(request) if context.bare else []
-            if idle:
-                verb = "has" if len(idle) == 1 else "have"
-                context.say(f"{' and '.join(idle)} {verb} no effect without a project", "warning")
-            options = None if asked.no_sync else options
-        else:
-            outcome = sync(context, request, exact=context.place is not None)
-            target, lock = outcome.target, outcome.lock
-            report_sync(report, context, outcome)
-            if not asked.over.given:
-                write_notes(context, request, outcome, command="run", options=options)
-        folders: Sequence[Path] = [target.scripts]
-        if asked.over.given:
-            target, folders = _over(context, request, target, lock, options)
-    return _replacement(request, target, folders, source)
+
+    usage = """
+      %prog [options] [--] <command> ...
+      %prog [options] [--] <script.py> ...
+      %prog [options] -m <module> ...
+      %prog [options] - < <script>"""
+
+    declared = option_table.RUN
+
+    def request(self, options: Values, args: list[str]) -> RunRequest:
+        return RunRequest(**self.installing(options), run=_run_options(options, args))
+
+    def act(self, request: RunRequest, pip: PipCommand) -> Replacement:
+        """Prepare the environment, and return the process to become.
+
+        Raises:
+            PipshimError: the environment cannot be prepared, or there is no such command.
+
+        """
+        asked = request.run
+        source = _source(request)
+        script = _script(request, source)
+        # What says itself what it needs, or is for Python alone to run, needs no project.
+        word = asked.command[0] if asked.module is None else ""
+        optional = asked.over.given or asked.script or word == "-" or up_to_date.is_script(word)
+        with (
+            reporting(request, pip.mask, "run") as report,
+            open_context(
+                request, pip, report.observer, script, optional=optional, isolated=asked.isolated
+            ) as context,
+        ):
+            options = _typed(request, script)
+            lock = None
+            if context.bare or asked.no_sync:
+                target = _as_it_is(context)
+                idle = _idle(request) if context.bare else []
+                if idle:
+                    verb = "has" if len(idle) == 1 else "have"
+                    context.say(
+                        f"{' and '.join(idle)} {verb} no effect without a project", "warning"
+                    )
+                options = None if asked.no_sync else options
+            else:
+                outcome = sync(context, request, exact=context.place is not None)
+                target, lock = outcome.target, outcome.lock
+                report_sync(report, context, outcome)
+                if not asked.over.given:
+                    write_notes(context, request, outcome, command="run", options=options)
+            folders: Sequence[Path] = [target.scripts]
+            if asked.over.given:
+                target, folders = _over(context, request, target, lock, options)
+        return _replacement(request, target, folders, source)
+
+
+def _run_options(values: Values, arguments: Sequence[str]) -> RunOptions:
+    if values.module is None and not arguments:
+        raise UsageError(
+            "run: no command given", hint="pipshim run COMMAND…, or pipshim run -m MODULE…"
+        )
+    module, *words = values.module or (None, *arguments)
+    files = _all_separated(values.with_requirements)
+    scripts = tuple(one for one in files if one.endswith((".py", ".pyw")))
+    return RunOptions(
+        **option_table.RUN.fields(RunOptions, values),
+        module=module,
+        command=tuple(words),
+        over=LockOptions(
+            requirements=_all_separated(getattr(values, "with")),
+            requirement_files=tuple(one for one in files if one not in scripts),
+            scripts=scripts,
+            editables=_all_separated(values.with_editable),
+        ),
+    )
+
+
+def _all_separated(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part for value in values for part in separated(value))
 
 
 def _over(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
@@ -11,11 +13,14 @@ from pipshim.base.errors import LockError, TargetError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.cli.command_report import Report, reporting
 from pipshim.cli.context import Context, open_context
+from pipshim.cli.project_commands import FollowingCommand
 from pipshim.cli.stamp_writer import stamp, typed, write_snapshot
 from pipshim.lock.lock_inputs import out_of_date
+from pipshim.model import option_table
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.change import Change
 from pipshim.model.pylock import Lock, write
+from pipshim.model.requests import SyncRequest
 from pipshim.model.selection import (
     Selection,
     check_environment,
@@ -36,6 +41,7 @@ from pipshim.sync.synchronizer import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from optparse import Values
 
     from packaging.utils import NormalizedName
 
@@ -43,7 +49,6 @@ if TYPE_CHECKING:
     from pipshim.envs.venv import Environment
     from pipshim.model.events import Source
     from pipshim.model.interpreter import Target
-    from pipshim.model.requests import SyncRequest
     from pipshim.model.sync_plan import Step
     from pipshim.sync.transaction import Ready
 
@@ -74,25 +79,77 @@ class Outcome:
         return [step for step in self.steps if step.action != "keep"]
 
 
-def main(request: SyncRequest, pip: PipCommand) -> int:
-    """Sync; return 1 if ``--check`` finds that the environment differs.
+class SyncCommand(FollowingCommand):
+    """Make the environment match the lock.
 
-    Raises:
-        PipshimError: it cannot be synced; the environment is as before.
+    If the lock is missing or out of date, it is made first. The environment
+    is the one that --python names, else the active one, else .venv beside
+    pyproject.toml, which is made if it is missing.
 
+    With -r, a lock that is given is followed as it is, whoever made it; a
+    requirements file too, if it pins all that it names.
+
+    For example:
+      pipshim sync                          lock if out of date, then install
+      pipshim sync --locked --check         change nothing; fail if it differs
+      pipshim sync --extra gpu --no-group dev
+      pipshim sync --frozen --no-editable --compile
+      pipshim sync --script tool.py         the environment of a script
+      pipshim sync --timings timings.html   where the time went
     """
-    asked = request.sync
-    with reporting(request, pip.mask, "sync") as report:
-        with open_context(request, pip, report.observer) as context:
-            outcome = sync(context, request, exact=request.selection.exact, change=not asked.check)
-            if context.place is not None and outcome.exists:
-                context.say(_where(outcome))
-            if not (asked.check or asked.dry_run):
-                write_notes(context, request, outcome, command="sync", options=typed("sync"))
-        report.planned = asked.dry_run or asked.check
-        report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
-        report.text = summary_of(report, context, outcome)
-    return report.status
+
+    usage = """
+      %prog [options]
+      %prog [options] --script <script.py>
+      %prog [options] -r <lock file>
+      %prog [options] -r <requirements file> ..."""
+
+    declared = option_table.SYNC
+
+    def request(self, options: Values, args: list[str]) -> SyncRequest:
+        if args:
+            raise UsageError(
+                f"sync takes no arguments: {' '.join(args)}",
+                hint=_instead_of_arguments(args),
+            )
+        if options.script is not None and options.requirements:
+            raise UsageError(
+                "--script and -r cannot be used together",
+                hint="leave one of them out",
+            )
+        request = SyncRequest(**self.installing(options))
+        exact = None if options.exact == options.inexact else bool(options.exact)
+        return replace(request, selection=replace(request.selection, exact=exact))
+
+    def act(self, request: SyncRequest, pip: PipCommand) -> int:
+        """Sync; return 1 if ``--check`` finds that the environment differs.
+
+        Raises:
+            PipshimError: it cannot be synced; the environment is as before.
+
+        """
+        asked = request.sync
+        with reporting(request, pip.mask, "sync") as report:
+            with open_context(request, pip, report.observer) as context:
+                outcome = sync(
+                    context, request, exact=request.selection.exact, change=not asked.check
+                )
+                if context.place is not None and outcome.exists:
+                    context.say(_where(outcome))
+                if not (asked.check or asked.dry_run):
+                    write_notes(context, request, outcome, command="sync", options=typed("sync"))
+            report.planned = asked.dry_run or asked.check
+            report.status = 1 if asked.check and (outcome.changes or not outcome.exists) else 0
+            report.text = summary_of(report, context, outcome)
+        return report.status
+
+
+def _instead_of_arguments(args: list[str]) -> str:
+    """Return the hint for arguments that ``pipshim sync`` does not take."""
+    if all(map(os.path.isfile, args)):
+        files = " ".join(f"-r {shlex.quote(arg)}" for arg in args)
+        return f"to install what a file locks or pins: pipshim sync {files}"
+    return f"to add to the project: pipshim add {shlex.join(args)}"
 
 
 def summary_of(report: Report, context: Context, outcome: Outcome) -> str:

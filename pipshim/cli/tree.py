@@ -67,42 +67,31 @@ class TreeCommand(PlainCommand):
     declared = option_table.TREE
 
     def run(self, options: Values, args: list[str]) -> int:
-        selection = SelectionOptions(**self.declared.fields(SelectionOptions, options))
-        return main(
-            TreeRequest(
-                **graphs.explaining(self, options, args),
-                **self.declared.fields(TreeRequest, options),
-                selection=selection if selection != SelectionOptions() else None,
-            )
+        fields = self.declared.fields
+        request = TreeRequest(
+            **graphs.explaining(self, options, args), **fields(TreeRequest, options)
         )
-
-
-def main(request: TreeRequest) -> int:
-    """Show the tree.
-
-    Raises:
-        PipshimError: there is no lock, or it does not have what is asked for.
-
-    """
-    found = graphs.read_explained(request)
-    origins = combination = None
-    if request.selection is not None:
-        selection = selected(request.selection, found.project, found.lock)
-        origins = chosen_of(found.lock, selection, found.path).origins
-        combination = combination_of(found.lock, selection, found.path)
-    graph = found.graph(origins=origins, combination=combination, builds=request.builds)
-    if request.names:
-        roots = [node for name in request.names for node in found.find(graph, name)]
-    else:
-        roots = graph.ends() if request.invert else [graph.root]
-    trees = build_tree(
-        graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe
-    )
-    return found.show(
-        request,
-        lambda: {"tree": list(map(_as_json, trees))},
-        lambda: "\n".join(draw(trees, no_color=request.common.no_color, invert=request.invert)),
-    )
+        found = graphs.read_explained(request)
+        origins = combination = None
+        asked = SelectionOptions(**fields(SelectionOptions, options))
+        if asked != SelectionOptions():
+            selection = selected(asked, found.project, found.lock)
+            origins = chosen_of(found.lock, selection, found.path).origins
+            combination = combination_of(found.lock, selection, found.path)
+        graph = found.graph(origins=origins, combination=combination, builds=request.builds)
+        if request.names:
+            roots = [node for name in request.names for node in found.find(graph, name)]
+        else:
+            roots = graph.ends() if request.invert else [graph.root]
+        trees = build_tree(
+            graph, roots, invert=request.invert, depth=request.depth, dedupe=request.dedupe
+        )
+        no_color, invert = request.common.no_color, request.invert
+        return found.show(
+            request,
+            lambda: {"tree": list(map(_as_json, trees))},
+            lambda: "\n".join(draw(trees, no_color=no_color, invert=invert)),
+        )
 
 
 def build_tree(

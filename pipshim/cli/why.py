@@ -45,24 +45,15 @@ class WhyCommand(PlainCommand):
         if not args:
             raise UsageError("why: no package given", hint="pipshim why NAME")
         fields = self.declared.fields(WhyRequest, options)
-        return main(WhyRequest(**graphs.explaining(self, options, args), **fields))
-
-
-def main(request: WhyRequest) -> int:
-    """Show the chains.
-
-    Raises:
-        PipshimError: there is no lock, or it does not have the package.
-
-    """
-    found = graphs.read_explained(request)
-    graph = found.graph(builds=True)
-    nodes = [(name, found.find(graph, name)) for name in request.names]
-    return found.show(
-        request,
-        lambda: {"packages": [_as_json(graph, one, request) for _, of in nodes for one in of]},
-        lambda: "\n\n".join("\n".join(_told(graph, of, request)) for _, of in nodes),
-    )
+        request = WhyRequest(**graphs.explaining(self, options, args), **fields)
+        found = graphs.read_explained(request)
+        graph = found.graph(builds=True)
+        nodes = [found.find(graph, name) for name in request.names]
+        return found.show(
+            request,
+            lambda: {"packages": [_as_json(graph, one, request) for of in nodes for one in of]},
+            lambda: "\n\n".join("\n".join(_told(graph, of, request)) for of in nodes),
+        )
 
 
 def _told(graph: Graph, nodes: Sequence[Node], request: WhyRequest) -> Iterator[str]:

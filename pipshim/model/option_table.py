@@ -22,7 +22,7 @@ from pipshim.model.requests import (
     OUTPUT_FORMATS,
     AddRequest,
     BuildOptions,
-    BuildsHistoryRequest,
+    BuildsHistoryOptions,
     BuildsPlanRequest,
     BuildsShowRequest,
     CommonOptions,
@@ -284,7 +284,7 @@ BUILDS_PLAN = CommandOptions(
 
 BUILDS_RUN = CommandOptions(build=declared(BuildOptions, "rebuild"), options=(*_BUILDING, *_OUTPUT))
 
-BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryRequest), *_OUTPUT))
+BUILDS_HISTORY = CommandOptions(options=(*declared(BuildsHistoryOptions), *_OUTPUT))
 
 BUILDS_LOG = CommandOptions(options=())
 

@@ -633,11 +633,9 @@ class StoreRequest:
 
 
 @dataclass(frozen=True)
-class BuildsHistoryRequest:
-    """``pipshim builds history``; without names it shows all packages."""
+class BuildsHistoryOptions:
+    """What ``pipshim builds history`` shows."""
 
-    common: CommonOptions
-    names: tuple[NormalizedName, ...]
     limit: int = field(
         "--limit",
         "Show so many builds at most, the newest (default: 50).",
@@ -667,7 +665,7 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class TreeRequest(ExplainRequest):
-    """``pipshim tree``; `selection` is None for all extras and groups that the lock has."""
+    """``pipshim tree``."""
 
     invert: bool = field("--invert", "Show what needs a package, instead of what it needs.")
     builds: bool = field("--builds", "Show build requirements too: which build has what.")
@@ -675,7 +673,6 @@ class TreeRequest(ExplainRequest):
     dedupe: bool = field(
         "--no-dedupe", "Show what a package needs wherever it is needed.", convert=not_
     )
-    selection: SelectionOptions | None = None
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ SYNCING = ("sync", "run", "add", "remove")
 PROJECT = ("lock", "export", *SYNCING)
 
 SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
-    ("cli/project_commands.py", "--script"): ("lock", "sync"),
-    ("cli/project_commands.py", "--output-format"): ("lock",),
+    ("cli/lock.py", "--script"): ("lock",),
+    ("cli/lock.py", "--output-format"): ("lock",),
+    ("cli/sync.py", "--script"): ("sync",),
     ("cli/project_commands.py", "--no-deps"): ("sync",),
     ("cli/edit_commands.py", "--dev"): ("add", "remove"),
     ("cli/edit_commands.py", "--optional"): ("add", "remove"),
@@ -39,8 +40,8 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("model/fetch_errors.py", "--offline"): PROJECT,
     ("cli/tree.py", "--invert"): ("tree",),
     ("builds/hooks.py", "--no-editable"): SYNCING,
-    ("cli/request_assembly.py", "--frozen"): ("sync", "run", "export"),
-    ("cli/request_assembly.py", "--locked"): ("sync", "run", "export"),
+    ("cli/project_commands.py", "--frozen"): ("sync", "run", "export"),
+    ("cli/project_commands.py", "--locked"): ("sync", "run", "export"),
     ("cli/edit.py", "--optional"): ("add", "remove"),
     ("cli/run.py", "--no-sync"): ("run",),
     ("cli/run.py", "--with"): ("run",),

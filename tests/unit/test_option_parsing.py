@@ -12,7 +12,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipshim.base.errors import UsageError
-from pipshim.cli import request_assembly
 from pipshim.model import option_table
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_parsing import (
@@ -49,8 +48,8 @@ def read(options: Iterable[Option], **environ: str) -> Values:
 
 def test_pip_is_not_imported() -> None:
     script = (
-        "import sys, pipshim.__main__, pipshim.cli.error_boundary, pipshim.model.option_parsing, "
-        "pipshim.cli.request_assembly, pipshim._pip.compat\n"
+        "import sys, pipshim.__main__, pipshim.cli.error_boundary, pipshim.model.option_table, "
+        "pipshim._pip.compat\n"
         "sys.exit(any(name.split('.')[0] in {'pip', 'rich', 'tox'} for name in sys.modules))"
     )
     done = subprocess.run(
@@ -256,18 +255,6 @@ def test_both_from_one_source(below: bool) -> None:
 )
 def test_given(lock: LockOptions, given: bool) -> None:
     assert lock.given is given
-
-
-def test_module_takes_all_that_follows() -> None:
-    values, rest = parse(option_table.RUN.options, "--no-sync", "-m", "pytest", "-q", "--", "-x")
-    run = request_assembly.run_of(values, rest)
-    assert (run.no_sync, run.module, run.command) == (True, "pytest", ("-q", "--", "-x"))
-
-
-def test_nothing_to_run() -> None:
-    values, rest = parse(option_table.RUN.options)
-    with pytest.raises(UsageError, match="no command"):
-        request_assembly.run_of(values, rest)
 
 
 def test_shim_cache_is_beside_pips(tmp_path: Path) -> None:
