@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipshim import __version__
-from pipshim.workers.engine import Needs, NoWorkerError
+from pipshim.workers.engine import NoWorkerError
 from pipshim.workers.plan_task import PlanTask
 from tests.support.pipshim import until
 
@@ -44,13 +44,13 @@ def engine(cluster: DaskCluster) -> Iterator[DaskEngine]:
 
 def submit(engine: DaskEngine, line: str, told: list[Any] | None = None) -> Future[TaskOutcome]:
     """Submit a task that does no more than its set-up line."""
-    task = PlanTask("{}", "plain==1.0", "3.11", __version__, "", f"{line}; exit 0")
+    task = PlanTask("{}", "plain==1.0", "3.11", __version__, "", f"{line}; exit 0", name="plain")
 
     def report(worker: str, _: object) -> None:
         if told is not None:
             told.append(worker)
 
-    return engine.submit(task, Needs("plain", None, None), (), report)
+    return engine.submit(task, (), report)
 
 
 @pytest.mark.slow

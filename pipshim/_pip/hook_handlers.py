@@ -25,7 +25,7 @@ from pipshim._pip.links import secure_hashes
 from pipshim._pip.pip_texts import USING_CACHED, WHEEL_BUILDER
 from pipshim._pip.preparer import digest_of, distribution_of, load_build_system, source_of
 from pipshim._pip.resolver import chosen, direct_entry, graph_of, name_of_candidate, result_of
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.model.solution import Pin, name_of
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _wheel(req: InstallRequirement, link: Link, preparer: RequirementPreparer) -
             folder = TempDirectory(kind="unpack", globally_managed=True).path
             path, _ = preparer._download(link, folder)  # noqa: SLF001
             preparer._downloaded[link.url] = path  # noqa: SLF001
-        sha256 = sha256_of(Path(path))
+        sha256 = digest_of_file(Path(path))
     place = {"path": path} if path is not None else {"url": link.url_without_fragment}
     return PackageWheel(name=link.filename, hashes={"sha256": sha256}, **cast("Any", place))
 

@@ -34,7 +34,7 @@ from pipshim._pip.logs import passed_over
 from pipshim._pip.pip_texts import NO_FOLDER
 from pipshim._pip.routed_search import RoutedCollector, names_in, scope_of
 from pipshim.model import cutoff, index_files
-from pipshim.model.artifacts import name_and_version, sha256_of
+from pipshim.model.artifacts import digest_of_file, name_and_version
 from pipshim.model.conflict import OnlyIndex, Refusal, Refused
 from pipshim.model.fetch_errors import NOT_CACHED
 from pipshim.model.index_files import Listing, LockedFiles, Newest, PageCut, TargetFilter
@@ -522,5 +522,5 @@ def _version(text: str) -> PipVersion | None:
 def _same_content(local: Link, link: Link) -> bool:
     sha256 = secure_hashes(link).get("sha256")
     return sha256 is not None and sha256 == (
-        secure_hashes(local).get("sha256") or sha256_of(Path(local.file_path))
+        secure_hashes(local).get("sha256") or digest_of_file(Path(local.file_path))
     )

@@ -253,7 +253,7 @@ def digest_of(req: InstallRequirement, directory: Path) -> str | None:
     # pip checks the user's hashes in place of the index's.
     sha256 = secure_hashes(link).get("sha256") if not req.hash_options else None
     if sha256 is None and req.local_file_path is not None:
-        sha256 = artifacts.sha256_of(Path(req.local_file_path))
+        sha256 = artifacts.digest_of_file(Path(req.local_file_path))
     return artifacts.archive_digest(sha256, link.subdirectory_fragment)
 
 

@@ -49,7 +49,7 @@ from pipshim._pip.preparer import Preparer
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model import fetch_errors
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.model.index_files import package_entry
 from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
@@ -247,7 +247,7 @@ class PipResolver:
                 if link.filename != chosen.filename and not link.is_file:
                     continue
                 path = self._download(link)
-                hashes, size = {"sha256": sha256_of(path)}, path.stat().st_size
+                hashes, size = {"sha256": digest_of_file(path)}, path.stat().st_size
             elif link.is_file and size is None:
                 size = Path(link.file_path).stat().st_size
             url = remove_auth_from_url(link.url_without_fragment)
@@ -328,7 +328,7 @@ def direct_entry(req: InstallRequirement, download: Callable[[Link], Path]) -> d
         )
         return {"directory": directory}
     hashes = secure_hashes(link) or {
-        "sha256": sha256_of(Path(req.local_file_path or download(link))),
+        "sha256": digest_of_file(Path(req.local_file_path or download(link))),
     }
     url = remove_auth_from_url(info.url)
     return {"archive": PackageArchive(url=url, hashes=hashes, subdirectory=info.subdirectory)}

@@ -490,7 +490,7 @@ class Builder:
             elif (tags := unsuitable_tags(wheel.name, self.target)) is not None:
                 problem = f"the backend made a wheel for another platform or Python ({tags})"
             else:
-                tree = self.store.add_file(wheel, build.name, built=True)
+                tree = self.store.add(wheel, build.name, built=True)
                 problem = f"the backend made version {tree.version}, not {build.version}"
         except InvalidWheelFilename as error:
             problem = "the backend made a wheel that cannot be used: "

@@ -19,7 +19,7 @@ from pipshim.builds.build_cache import BuildCache, BuildResult
 from pipshim.builds.build_request import BuiltWheel
 from pipshim.envs.abi_providers import is_platform_specific
 from pipshim.envs.dist_info import METADATA
-from pipshim.model.artifacts import sha256_of, unsuitable_tags
+from pipshim.model.artifacts import digest_of_file, unsuitable_tags
 from pipshim.model.build_record import Conditions, Record, difference
 from pipshim.model.machine_needs import MachineNeeds
 from pipshim.model.requirements import requires_dist
@@ -155,7 +155,7 @@ class RemoteResults:
         try:
             why = why_excessive(file)
             if why is None:
-                return self.store.add(file, shared.wheel.sha256, shared.record.name, built=True)
+                return self.store.add(file, shared.record.name, shared.wheel.sha256, built=True)
         except InstallError as error:
             why = str(error)
         finally:
@@ -305,7 +305,7 @@ def _shared(store: Store, result: BuildResult, file: Path | None) -> SharedRecor
         assert tree is not None  # whoever has the file has put it there
         metadata = tree.text(METADATA)
         size = file.stat().st_size
-        plain = SharedWheel(sha256_of(file), size, file.name, tuple(requires_dist(metadata)))
+        plain = SharedWheel(digest_of_file(file), size, file.name, tuple(requires_dist(metadata)))
         needs = MachineNeeds.from_json(result.needs)
     elif result.kind == "metadata":
         plain = headers_of(str(result.result))

@@ -13,7 +13,7 @@ from pipshim.base.shared_results import SharedResults
 from pipshim.builds.plan_writer import NotPlannableError, PlanWriter
 from pipshim.builds.worker_events import WorkerEvents
 from pipshim.model import events
-from pipshim.workers.engine import Engine, Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.engine import Engine, NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class WorkerBuilds:
             NoGpuError: no worker can tell which GPUs to compile for.
 
         """
-        task, needs = self._task(builder, build)
+        task = self._task(builder, build)
         if task is None:
             return None
         relay = WorkerEvents(build, self.observer, builder)
@@ -73,7 +73,7 @@ class WorkerBuilds:
                 engine = self._connected()
                 text = f"{build.label} waits for a worker of {engine.label}"
                 self.observer(events.Waiting(text, build.name, build.version))
-                future = engine.submit(task, needs, excluded, relay.take)
+                future = engine.submit(task, excluded, relay.take)
                 outcome = self._outcome(future, lambda: builder.processes.stopped)
             except NoWorkerError as no_worker:
                 why = f": {no_worker}"
@@ -107,19 +107,27 @@ class WorkerBuilds:
             raise NoWorkerError("the command ends")
         return engine
 
-    def _task(self, builder: Builder, build: BuildRequest) -> tuple[PlanTask | None, Needs]:
+    def _task(self, builder: Builder, build: BuildRequest) -> PlanTask | None:
         writer = PlanWriter(builder)
         try:
             key = writer.add_or_raise(build)
         except NotPlannableError as error:
             self._warn(f"{build.label} is built here: {error}")
-            return None, Needs(build.name, None, None)
+            return None
         plan = writer.plan()
         planned = plan.by_id[key]
-        python = plan.python.rpartition(" ")[2]
-        rebuild = build.name if builder.settings.is_rebuilt(build.name) else ""
-        task = PlanTask(plan.write(), key, python, __version__, self.remote, self.setup, rebuild)
-        return task, Needs(build.name, planned.cores, planned.memory)
+        return PlanTask(
+            plan.write(),
+            key,
+            plan.python.rpartition(" ")[2],
+            __version__,
+            self.remote,
+            self.setup,
+            rebuild=build.name if builder.settings.is_rebuilt(build.name) else "",
+            name=build.name,
+            cores=planned.cores,
+            memory=planned.memory,
+        )
 
     @staticmethod
     def _outcome(future: Future[TaskOutcome], is_stopped: Callable[[], bool]) -> TaskOutcome:

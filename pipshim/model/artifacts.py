@@ -171,9 +171,9 @@ def _tags(texts: tuple[str, ...]) -> tuple[Tag, ...]:
     return tuple(tag for text in texts for tag in parse_tag(text))
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
+def digest_of_file(path: Path, algorithm: str = "sha256") -> str:
+    with path.open("rb", buffering=0) as file:
+        digest = hashlib.new(algorithm)
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import TaskGroup, each
 from pipshim.model import events
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.model.claim import MACHINE_DIGITS
 from pipshim.model.machine_needs import lacking
 from pipshim.model.shared_record import (
@@ -283,7 +283,7 @@ class RemoteCache:
         except RemoteError as error:
             self.fail_to_use(f"{wheel.filename}: {error}")
             return None
-        if into.stat().st_size != wheel.size or sha256_of(into) != wheel.sha256:
+        if into.stat().st_size != wheel.size or digest_of_file(into) != wheel.sha256:
             self._damaged_wheels.add(wheel.sha256)
             self.reject_wheel(shared, "it is not the file that its record names")
             return None

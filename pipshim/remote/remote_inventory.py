@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.sizes import size
 from pipshim.base.tasks import each
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.model.shared_record import MOST_BYTES, InvalidRecordError, RecordName, is_source, parse
 from pipshim.remote.claims import CLAIMS
 from pipshim.remote.file_store import PATIENCE, Entry, FileMissingError, FileStore
@@ -162,7 +162,7 @@ def _is_intact(
         return False
     try:
         store.fetch(path, into, wheel.size, Event())
-        return sha256_of(into) == wheel.sha256
+        return digest_of_file(into) == wheel.sha256
     finally:
         into.unlink(missing_ok=True)
 

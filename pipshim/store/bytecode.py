@@ -4,12 +4,11 @@ It lies beside the unpacked files, and is linked into environments with them. A 
 for the time and size of its source, which are the same in every environment.
 """
 # Paths are strings here: one wheel may have ten thousand files.
-# ruff: noqa: PTH102, PTH104, PTH116, PTH123
+# ruff: noqa: PTH102, PTH116, PTH123
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 from functools import partial
@@ -22,6 +21,7 @@ from pipshim.base.light import jsons
 from pipshim.base.write_errors import reason
 from pipshim.envs import dist_info
 from pipshim.store.file_manifest import Compiled, FileManifest, TreeFile
+from pipshim.store.store import aside, publish, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,18 +72,12 @@ def with_bytecode(tree: UnpackedWheel, env: Layout) -> UnpackedWheel:
 
 def discard(folder: str) -> None:
     """Remove a folder of bytecode; it is made again when it is needed."""
-    import shutil  # noqa: PLC0415 as below
-
-    aside = _beside(folder, "old")
     with contextlib.suppress(OSError):
-        os.rename(folder, aside)  # so that nobody finds half of it
-    shutil.rmtree(aside, ignore_errors=True)
+        remove(folder, _store(folder))
 
 
-def _beside(folder: str, kind: str) -> str:
-    """Return a path for a temporary folder in the store."""
-    store = folder.rsplit("/", 3)[0]
-    return f"{store}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
+def _store(folder: str) -> str:
+    return folder.rsplit("/", 3)[0]
 
 
 def load(folder: str) -> Compiled | None:
@@ -141,11 +135,11 @@ def _size(tree: UnpackedWheel) -> int:
 
 def _compile(trees: Sequence[UnpackedWheel], env: Layout) -> None:
     """Compile wheels in one process; what it does not finish is left for the next time."""
-    import shutil  # noqa: PLC0415 as above
+    import shutil  # noqa: PLC0415 what finds its bytecode compiles none
     import subprocess  # noqa: PLC0415
 
     folders = [f"{tree.folder}/{PREFIX}{env.bytecode}" for tree in trees]
-    made = [_beside(folder, "tmp") for folder in folders]
+    made = [aside(_store(folder), "tmp") for folder in folders]
     jobs = [
         json.dumps({"folder": tree.folder, "into": into, "files": _sources(tree)})
         for tree, into in zip(trees, made, strict=True)
@@ -187,8 +181,4 @@ def _publish(tree: UnpackedWheel, made: str, folder: str, paths: Iterable[tuple[
     text = json.dumps({"bundle": bundle.to_json(), "hashes": hashes}, separators=(",", ":"))
     with open(f"{made}/{MANIFEST}", "w", encoding="ascii") as file:
         file.write(text)
-    try:
-        os.rename(made, folder)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
+    publish(made, folder)

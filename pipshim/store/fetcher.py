@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import field
 from pathlib import Path
@@ -21,7 +20,7 @@ from pipshim.base.errors import HashError, InstallError, LockError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
-from pipshim.model.artifacts import file_name
+from pipshim.model.artifacts import digest_of_file, file_name
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
@@ -74,7 +73,7 @@ class Fetcher:
                     self.pip.spare(url)
                 path = self._file(package, artifact)
                 try:
-                    tree = self.store.add_file(path, package.name, sha256)
+                    tree = self.store.add(path, package.name, sha256)
                 except InstallError as error:
                     url = without_credentials(self._url(package, artifact))
                     raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
@@ -144,14 +143,11 @@ def _check(
             f"{package.name}: no sha256, sha384 or sha512 for {file_name(artifact)}",
             hint="recreate the lock: pipshim lock",
         )
-    with path.open("rb") as file:
-        digest = hashlib.new(algorithm)
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    if digest.hexdigest() != artifact.hashes[algorithm].lower():
+    digest = digest_of_file(path, algorithm)
+    if digest != artifact.hashes[algorithm].lower():
         raise HashError(
             package.name,
             file_name(artifact),
             f"{algorithm}:{artifact.hashes[algorithm]}",
-            f"{algorithm}:{digest.hexdigest()}",
+            f"{algorithm}:{digest}",
         )

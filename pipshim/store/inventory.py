@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -50,6 +49,17 @@ if TYPE_CHECKING:
 
 _DAY = 86_400
 _TEMPORARY = (".tmp-", ".old-")
+_FILES = (
+    ("build results", "", BUILDS, "*/*/*.json"),
+    ("logs", "log", LOGS, "*"),
+    ("interpreters", "", INTERPRETERS, "*.json"),
+    ("metadata files", "metadata file", METADATA, "*"),
+    ("outlines of sdists", "outline of an sdist", OUTLINES, "*"),
+    ("stamps", "stamp", STAMPS, "*"),
+    ("notes of environments", "note", NOTES, "*"),
+    ("tool versions", "tool version", TOOLS, "*"),
+)
+"""What all of a kind are called, and one that is removed when it is old; the folder; the files."""
 
 
 @dataclass(frozen=True)
@@ -119,16 +129,7 @@ def parts(root: Path) -> list[Part]:
         Part("unpacked wheels", len(trees), size_of(root / TREES)),
         Part("built wheels", len(built), sum(map(size_of, built))),
     ]
-    for name, folder, pattern in (
-        ("build results", BUILDS, "*/*/*.json"),
-        ("logs", LOGS, "*"),
-        ("interpreters", INTERPRETERS, "*.json"),
-        ("metadata files", METADATA, "*"),
-        ("outlines of sdists", OUTLINES, "*"),
-        ("stamps", STAMPS, "*"),
-        ("notes of environments", NOTES, "*"),
-        ("tool versions", TOOLS, "*"),
-    ):
+    for name, _, folder, pattern in _FILES:
         count = sum(1 for _ in (root / folder).glob(pattern))
         found.append(Part(name, count, size_of(root / folder)))
     found.append(Part("builds in the history", _lines(root / HISTORY), size_of(root / HISTORY)))
@@ -250,10 +251,6 @@ def discard(root: Path, items: Iterable[Item]) -> None:
             folder.rmdir()
 
 
-def tally(items: Iterable[Item]) -> Counter[str]:
-    return Counter(item.kind for item in items)
-
-
 def size_of(path: Path) -> int:
     """Return the size of a file, or of all files below a folder, each once, in bytes."""
     if not path.is_dir():
@@ -357,15 +354,8 @@ def _stale_results(root: Path, found: Sequence[Result], going: set[str]) -> Iter
 
 
 def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
-    for folder, kind in (
-        (LOGS, "log"),
-        (STAMPS, "stamp"),
-        (NOTES, "note"),
-        (METADATA, "metadata file"),
-        (OUTLINES, "outline of an sdist"),
-        (TOOLS, "tool version"),
-    ):
-        for path in (root / folder).glob("*"):
+    for _, kind, folder, pattern in _FILES:
+        for path in (root / folder).glob(pattern) if kind else ():
             if _time(path) <= oldest:
                 yield _item(path, kind, f"older than {days:g} days")
 

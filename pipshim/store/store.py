@@ -67,12 +67,14 @@ class Store:
         _note_use(f"{folder}/{MANIFEST}")
         return tree
 
-    def add(self, wheel: Path, sha256: str, name: str, *, built: bool = False) -> UnpackedWheel:
+    def add(
+        self, wheel: Path, name: str, sha256: str | None = None, *, built: bool = False
+    ) -> UnpackedWheel:
         """Unpack a wheel, unless the store has it, and return it.
 
         Args:
-            sha256: the file's hash in hexadecimal, which is not checked.
             name: the distribution that it has to be of.
+            sha256: the file's hash in hexadecimal, which is not checked; None if it is unknown.
             built: whether it was built here.
 
         Raises:
@@ -80,6 +82,13 @@ class Store:
                 store cannot be written.
 
         """
+        if sha256 is None:
+            from pipshim.model.artifacts import digest_of_file  # noqa: PLC0415 loads OpenSSL
+
+            try:
+                sha256 = digest_of_file(wheel)
+            except OSError as error:
+                raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
         if not _is_hash(sha256):
             raise ValueError(sha256)
         found = self.tree(sha256)
@@ -91,7 +100,7 @@ class Store:
         from pipshim.store.unpacking import make_tree  # noqa: PLC0415
 
         folder = self._folder(sha256)
-        made = self._aside("tmp")
+        made = aside(self._trees, "tmp")
         try:
             os.makedirs(os.path.dirname(folder), exist_ok=True)
             os.mkdir(made)
@@ -109,55 +118,50 @@ class Store:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def add_file(
-        self, wheel: Path, name: str, sha256: str | None = None, *, built: bool = False
-    ) -> UnpackedWheel:
-        """Call `add`, after hashing the file if its hash is unknown."""
-        if sha256 is not None:
-            return self.add(wheel, sha256, name, built=built)
-        import hashlib  # noqa: PLC0415 loads OpenSSL
-
-        hasher = hashlib.sha256()
-        try:
-            with wheel.open("rb", buffering=0) as file:
-                while piece := file.read(dist_info.CHUNK):
-                    hasher.update(piece)
-        except OSError as error:
-            raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
-        return self.add(wheel, hasher.hexdigest(), name, built=built)
-
     def remove(self, folder: Path | str) -> None:
         """Remove an unpacked wheel, damaged or not; environments with its files keep these."""
-        import shutil  # noqa: PLC0415 seldom needed
-
-        # Renamed first, so that nobody finds half of it.
-        aside = self._aside("old")
         try:
-            os.rename(folder, aside)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            remove(str(folder), self._trees)
         except OSError as error:
             raise InstallError(f"{folder} cannot be removed: {reason(error)}") from error
-        shutil.rmtree(aside, ignore_errors=True)
 
     def _folder(self, sha256: str) -> str:
         return f"{self._trees}/{sha256[:2]}/{sha256}"
 
-    def _aside(self, kind: str) -> str:
-        return f"{self._trees}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
-
     def _publish(self, tree: UnpackedWheel, made: str, folder: str) -> UnpackedWheel:
-        while True:
-            try:
-                os.rename(made, folder)
-            except OSError as error:
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                    raise
-                first = self.tree(tree.sha256)
-                if first is not None:
-                    return first
-            else:
-                return tree._replace(folder=folder)
+        while not publish(made, folder):
+            first = self.tree(tree.sha256)
+            if first is not None:
+                return first
+        return tree._replace(folder=folder)
+
+
+def aside(store: str, kind: str) -> str:
+    """Return a path for a temporary folder beside those in the store."""
+    return f"{store}/.{kind}-{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def publish(made: str, folder: str) -> bool:
+    """Put a new folder in its place; return False if another command was faster."""
+    try:
+        os.rename(made, folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
+
+
+def remove(folder: str, store: str) -> None:
+    """Remove a folder in the store; it is renamed first, so that nobody finds half of it."""
+    import shutil  # noqa: PLC0415 seldom needed
+
+    old = aside(store, "old")
+    try:
+        os.rename(folder, old)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_hash(text: str) -> bool:

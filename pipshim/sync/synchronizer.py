@@ -362,7 +362,7 @@ class Sync:
         # A wheel of its own that nobody else may use: it points into this folder.
         wheel = builder.editable(request)
         self._warn_of_unlocked(folder.name, wheel)
-        tree = store.Store(self.context.workspace.fresh("store")).add_file(wheel, folder.name)
+        tree = store.Store(self.context.workspace.fresh("store")).add(wheel, folder.name)
         return Ready(tree, origin, "editable", mode, direct)
 
     def _warn_of_unlocked(self, name: NormalizedName, wheel: Path) -> None:

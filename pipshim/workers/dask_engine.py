@@ -16,7 +16,7 @@ from pipshim import __version__
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.remote.file_store import started
-from pipshim.workers.engine import Needs, NoWorkerError, Report
+from pipshim.workers.engine import NoWorkerError, Report
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class _Task:
     """
 
     task: PlanTask
-    name: str
     excluding: frozenset[str]
     report: Report
     future: Future[TaskOutcome] = field(default_factory=Future)
@@ -136,10 +135,10 @@ class DaskEngine:
         self._client.loop.add_callback(self._watch)
 
     def submit(
-        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+        self, task: PlanTask, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
         """Start a task on any worker, also on one that joins while it waits."""
-        added = _Task(task, needs.name, frozenset(excluding), report)
+        added = _Task(task, frozenset(excluding), report)
         added.future.add_done_callback(lambda future: self._forget(added, future))
         self._client.loop.add_callback(self._add, added)
         return added.future
@@ -266,7 +265,7 @@ class DaskEngine:
         if usable:
             self._start_attempt(task, usable)
         elif self._asked:
-            problem = f"{self.label} has no other worker that could build {task.name}"
+            problem = f"{self.label} has no other worker that could build {task.task.name}"
             self._settle(task, error=NoWorkerError(problem))
         elif time.monotonic() - self._had_worker > _RESTART_SECONDS:
             self._settle(task, error=NoWorkerError(f"{self.label} has no worker"))

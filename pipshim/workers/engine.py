@@ -39,7 +39,7 @@ class Engine(Protocol):
         """What the user called it."""
 
     def submit(
-        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+        self, task: PlanTask, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
         """Start a task. To cancel the future ends it there.
 
@@ -56,17 +56,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End all tasks; take less than a second."""
-
-
-class Needs:
-    """What a task needs of a machine.
-
-    Attributes:
-        name: of the build, for people.
-        cores: how many it used before; None if not known.
-        memory: how many bytes it needs; None if not known.
-
-    """
-
-    def __init__(self, name: str, cores: int | None, memory: int | None) -> None:
-        self.name, self.cores, self.memory = name, cores, memory

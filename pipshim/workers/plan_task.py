@@ -70,6 +70,9 @@ class PlanTask:
         remote: where the wheel goes, and what the build needs comes from.
         setup: a line of shell code to run before it.
         rebuild: the name of what is built even if a wheel could be reused; empty for nothing.
+        name: of what is built, for people.
+        cores: how many it used before; None if not known.
+        memory: how many bytes it needs; None if not known.
 
     """
 
@@ -80,6 +83,9 @@ class PlanTask:
     remote: str = field(repr=False)
     setup: str = field(default="", repr=False)
     rebuild: str = ""
+    name: str = ""
+    cores: int | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.workers.engine import Needs, NoWorkerError, Report, WorkerLostError
+from pipshim.workers.engine import NoWorkerError, Report, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
@@ -137,13 +137,13 @@ class SlurmEngine:
         self._watcher.start()
 
     def submit(
-        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+        self, task: PlanTask, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
         from submitit import SlurmExecutor  # noqa: PLC0415 an extra
         from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
 
         events = self._folder / f"events-{uuid4().hex}.jsonl"
-        memory = {"mem": f"{-(-needs.memory // (1 << 20))}M"} if needs.memory is not None else {}
+        memory = {"mem": f"{-(-task.memory // (1 << 20))}M"} if task.memory is not None else {}
         try:
             submitter = SlurmExecutor(self._folder)
             submitter.update_parameters(
@@ -151,8 +151,8 @@ class SlurmEngine:
                 wckey=None,
                 time=None,
                 partition=self._partition,
-                job_name=f"pipshim-{needs.name}",
-                cpus_per_task=needs.cores,
+                job_name=f"pipshim-{task.name}",
+                cpus_per_task=task.cores,
                 exclude=",".join(sorted(excluding)) or None,
                 additional_parameters={**memory, **self._options},
             )

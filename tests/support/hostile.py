@@ -12,7 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.model.shared_record import SharedRecord, parse
 from pipshim.remote.signatures import sign
 
@@ -156,6 +156,6 @@ def replace_wheel(remote: Path, file: Path | None = None, **changes: Any) -> Non
     """
     wheel = shared_record(remote)[1].wheel
     if file is not None:
-        wheel = replace(wheel, sha256=sha256_of(file), size=file.stat().st_size)
+        wheel = replace(wheel, sha256=digest_of_file(file), size=file.stat().st_size)
         (remote / "v1" / "wheels" / f"{wheel.sha256}.whl").write_bytes(file.read_bytes())
     replace_record(remote, result=replace(wheel, **changes))

@@ -44,7 +44,7 @@ def test_what_counts_in_the_store_and_in_an_environment(
     tmp_path: Path, files: dict[str, str], tag: str, counts: bool
 ) -> None:
     file = wheel(tmp_path, "lib", "1.0", files=files, tag=tag)
-    tree = Store(tmp_path / "cache").add_file(file, "lib")
+    tree = Store(tmp_path / "cache").add(file, "lib")
     assert tree.is_native is counts
     if "lib-1.0.data/headers/lib/lib" in files:
         return  # not below site-packages, so RECORD of an environment shows its path only

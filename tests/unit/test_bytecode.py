@@ -31,7 +31,7 @@ FILES = {
 
 @pytest.fixture
 def tree(tmp_path: Path) -> UnpackedWheel:
-    return Store(tmp_path / "store").add_file(make_wheel(tmp_path, FILES), "demo")
+    return Store(tmp_path / "store").add(make_wheel(tmp_path, FILES), "demo")
 
 
 def environment(folder: Path, tree: UnpackedWheel) -> BuildEnvironment:

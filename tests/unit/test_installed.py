@@ -284,7 +284,7 @@ def test_what_two_have_goes_with_the_last(tmp_path: Path) -> None:
     one = make_wheel(tmp_path, {**shared, "space/one.py": ""})
     shared["two-1.0.data/data/share/x"] = shared.pop(f"{DATA}/data/share/x")
     two = make_wheel(tmp_path, {**shared, "space/two.py": ""}, name="Two")
-    trees = {DEMO: store.add_file(one, "demo"), TWO: store.add_file(two, "two")}
+    trees = {DEMO: store.add(one, "demo"), TWO: store.add(two, "two")}
     skip = losing_paths(find_shared(trees, env))
     for name, tree in trees.items():
         install(tree, env, skip=skip.get(name, ()))

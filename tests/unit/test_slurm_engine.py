@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim import __version__
-from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.engine import NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome
 from tests.support.pipshim import until
 
@@ -65,8 +65,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmEng
 
 
 def submit(engine: SlurmEngine, name: str = "plain") -> Future[TaskOutcome]:
-    task = PlanTask("{}", "plain==1.0", "3.11", __version__, "")
-    return engine.submit(task, Needs(name, None, None), (), lambda *_: None)
+    task = PlanTask("{}", "plain==1.0", "3.11", __version__, "", name=name)
+    return engine.submit(task, (), lambda *_: None)
 
 
 def test_each_job_ends_for_a_reason_of_its_own(engine: SlurmEngine, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_cancelled_job_is_cancelled_there_without_waiting(
 def test_events_are_reported_but_not_garbage(engine: SlurmEngine, tmp_path: Path) -> None:
     told: list[tuple[str, list[object]]] = []
     task = PlanTask("{}", "plain==1.0", "3.11", __version__, "")
-    job = engine.submit(task, Needs("plain", None, None), (), lambda *one: told.append(one))
+    job = engine.submit(task, (), lambda *one: told.append(one))
     _, events = DelayedSubmission.load(tmp_path / "work" / "1_submitted.pkl").args
     Path(events).write_bytes(b'\xff\n{"event": "a", "worker": "node1"}\n{"event": "b"')
     until(lambda: told)

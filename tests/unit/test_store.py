@@ -234,7 +234,7 @@ def files(env: Env) -> set[str]:
 
 
 def add(store: Store, wheel: Path, name: str = NAME) -> UnpackedWheel:
-    return store.add_file(wheel, name)
+    return store.add(wheel, name)
 
 
 @pytest.mark.parametrize(

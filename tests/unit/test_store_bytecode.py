@@ -54,7 +54,7 @@ def env(tmp_path: Path) -> Env:
 
 @pytest.fixture
 def tree(store: Store, tmp_path: Path) -> UnpackedWheel:
-    return store.add_file(make_wheel(tmp_path, FILES), "demo")
+    return store.add(make_wheel(tmp_path, FILES), "demo")
 
 
 def record(env: Env) -> list[tuple[str, ...]]:
@@ -155,7 +155,7 @@ def test_many_compile_the_same(store: Store, tree: UnpackedWheel, env: Env) -> N
 
 def test_bytecode_that_the_wheel_brings_stays(store: Store, env: Env, tmp_path: Path) -> None:
     files = {"demo.py": "x = 1\n", f"__pycache__/demo.{TAG}.pyc": "of the wheel"}
-    (tree,) = compiled([store.add_file(make_wheel(tmp_path, files), "demo")], env)
+    (tree,) = compiled([store.add(make_wheel(tmp_path, files), "demo")], env)
     install(tree, env)
     assert (env.purelib / "__pycache__" / f"demo.{TAG}.pyc").read_text() == "of the wheel"
 

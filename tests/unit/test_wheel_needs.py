@@ -44,7 +44,7 @@ def library(path: Path, *options: str, source: str = "int value(void) { return 1
 def unpacked(folder: Path, name: str, files: dict[str, str | bytes]) -> UnpackedWheel:
     (folder / "wheels").mkdir(exist_ok=True)
     made = dists.wheel(folder / "wheels", name, "1.0", files=files, tag="cp311-cp311-linux_x86_64")
-    return Store(folder / "store").add_file(made, name)
+    return Store(folder / "store").add(made, name)
 
 
 def test_libraries_that_the_wheel_does_not_bring_are_needs(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pipshim.model.artifacts import sha256_of
+from pipshim.model.artifacts import digest_of_file
 from pipshim.store.store import Store
 from pipshim.store.wheel_packing import pack
 from tests.support.dists import wheel
@@ -22,15 +22,15 @@ def test_a_wheel_is_packed_reproducibly(tmp_path: Path) -> None:
         "one-1.0.data/data/share/x.txt": "x",
     }
     made = wheel(tmp_path, "one", "1.0", files=files, tag="native", build="2")
-    tree = Store(tmp_path / "first").add_file(made, "one")
+    tree = Store(tmp_path / "first").add(made, "one")
     packed = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         packed.append(pack(tree, tmp_path / name))
         time.sleep(1.1)  # two files of different times
     assert packed[0].name == made.name
-    assert sha256_of(packed[0]) == sha256_of(packed[1])
-    again = Store(tmp_path / "second").add_file(packed[0], "one")
+    assert digest_of_file(packed[0]) == digest_of_file(packed[1])
+    again = Store(tmp_path / "second").add(packed[0], "one")
     assert again.content == tree.content
     (tmp_path / "c").mkdir()
-    assert sha256_of(pack(again, tmp_path / "c")) == sha256_of(packed[0])
+    assert digest_of_file(pack(again, tmp_path / "c")) == digest_of_file(packed[0])

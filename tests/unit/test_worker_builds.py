@@ -23,7 +23,7 @@ from pipshim.model import events
 from pipshim.model.build_mode import Mode
 from pipshim.model.requests import CommonOptions
 from pipshim.model.settings import BuildersAddress, BuildersTable, RemoteTable
-from pipshim.workers.engine import Needs, NoWorkerError, WorkerLostError
+from pipshim.workers.engine import NoWorkerError, WorkerLostError
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class FakeEngine:
         self.excluded: list[set[str]] = []
 
     def submit(
-        self, task: PlanTask, needs: Needs, excluding: Collection[str], report: Report
+        self, task: PlanTask, excluding: Collection[str], report: Report
     ) -> Future[TaskOutcome]:
-        assert (task, needs.name) == (TASK, "natten")
+        assert task == TASK
         self.excluded.append(set(excluding))
         answer = self.answers.pop(0)
         if isinstance(answer, NoWorkerError):
@@ -94,7 +94,7 @@ class FakeBuilder:
 def built_by(engine: FakeEngine, cache: Path | None = None) -> tuple[Any, list[events.Event]]:
     seen: list[events.Event] = []
     workers = WorkerBuilds(lambda: engine, "s3://team/wheels", "", seen.append)
-    vars(workers)["_task"] = lambda *_: (TASK, Needs("natten", None, None))
+    vars(workers)["_task"] = lambda *_: TASK
     builder: Any = FakeBuilder(cache)
     return workers.build(builder, BUILD), seen
 
