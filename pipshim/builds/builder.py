@@ -146,7 +146,6 @@ class Builder:
         if kept is not None:
             return list(kept.result)
         with self._building(build, "requirements") as (hooks, config):
-            self._phase(build, "requirements")
             start = time.monotonic()
             if kinds == ("editable",):
                 hooks.check_editable()
@@ -161,7 +160,6 @@ class Builder:
     def metadata(self, build: BuildRequest) -> tuple[bytes, Mapping[str, Used]]:
         """Ask the backend for METADATA; return what its build used too."""
         with self._building(build, "metadata") as (hooks, config):
-            self._phase(build, "metadata")
             start = time.monotonic()
             text = hooks.metadata(self.workspace.fresh("metadata"), config, editable=build.editable)
             seconds, told = time.monotonic() - start, text.decode("utf-8", "surrogateescape")
@@ -179,7 +177,6 @@ class Builder:
     def editable(self, build: BuildRequest) -> Path:
         """Build an editable wheel (PEP 660), which is not cached."""
         with self._building(build, "editable") as (hooks, config):
-            self._phase(build, "wheel")
             return hooks.editable(self.workspace.fresh("wheel"), config)
 
     def wheel(self, build: BuildRequest) -> BuiltWheel:
@@ -458,7 +455,6 @@ class Builder:
 
     def _build(self, build: BuildRequest, why: str = "") -> BuiltWheel:
         with self._building(build, "wheel", why) as (hooks, config):
-            self._phase(build, "wheel")
             start = time.monotonic()
             environ = self.records.conditions(build).environ
             choice = self.records.compiler_choice(build, environ, build.available)
@@ -529,6 +525,7 @@ class Builder:
                 variables = environment.variables(self.environ, self._variables(build))
                 self._job_tools.add_variables(variables, share)
                 monitor.begin()
+                self._phase(build, "wheel" if what == "editable" else what)
                 yield (
                     Hooks(
                         build=build,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from packaging.tags import Tag, parse_tag
+from packaging.tags import parse_tag
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
@@ -18,7 +18,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_cache import BuildCache, BuildResult
 from pipshim.builds.build_request import BuiltWheel
 from pipshim.envs.abi_providers import is_platform_specific
-from pipshim.envs.dist_info import METADATA
+from pipshim.envs.dist_info import METADATA, tags_of
 from pipshim.model.artifacts import digest_of_file, unsuitable_tags
 from pipshim.model.build_record import Conditions, Record, difference
 from pipshim.model.machine_needs import MachineNeeds
@@ -318,7 +318,8 @@ def _shared(store: Store, result: BuildResult, file: Path | None) -> SharedRecor
 def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
     """Say in what a wheel is not what its record says."""
     record = shared.record
-    if set(_tags(tree)) != parse_wheel_filename(shared.wheel.filename)[3]:
+    tags = frozenset().union(*map(parse_tag, tags_of(tree.text("WHEEL"))))
+    if tags != parse_wheel_filename(shared.wheel.filename)[3]:
         return "it is for other tags than its name says"
     if record.version != "?" and Version(tree.version) != Version(record.version):
         return f"it is version {tree.version}, not {record.version}"
@@ -327,10 +328,3 @@ def _mismatch(shared: SharedRecord, tree: UnpackedWheel) -> str | None:
     if tuple(requires_dist(tree.text(METADATA))) != shared.wheel.requires:
         return "its record does not say what it requires"
     return None
-
-
-def _tags(tree: UnpackedWheel) -> Iterator[Tag]:
-    for line in tree.text("WHEEL").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip().lower() == "tag":
-            yield from parse_tag(value.strip())

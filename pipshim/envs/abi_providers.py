@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pipshim.envs import installed
-from pipshim.envs.dist_info import RECORD, read_text
+from pipshim.envs.dist_info import RECORD, read_text, tags_of
 from pipshim.model.build_record import Used
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ _NATIVE_LINE = re.compile(rf'\.(?:{_SUFFIXES})"?,', re.IGNORECASE)
 
 def is_platform_specific(wheel: str) -> bool:
     """Return whether a WHEEL file is that of a platform-specific wheel."""
-    headers = [line.partition(":") for line in wheel.splitlines()]
-    tags = [value.strip() for name, _, value in headers if name == "Tag"]
-    return any(not tag.endswith("-none-any") for tag in tags)
+    return any(not tag.endswith("-none-any") for tag in tags_of(wheel))
 
 
 def has_native_files(names: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -15,9 +15,10 @@ from pipshim.envs import abi_providers, installed
 from pipshim.envs.dist_info import METADATA, read_text
 from pipshim.envs.install_notes import site_folders
 from pipshim.envs.venv import shared_folders
+from pipshim.model.requirements import requires_dist, valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pipshim.envs.installed import Installed
@@ -134,7 +135,8 @@ class BaseEnvironment:
 
     def _required_by(self, name: NormalizedName) -> list[Requirement]:
         if name not in self._requires:
-            self._requires[name] = list(_requirements(self.present[name]))
+            text = read_text(f"{self.present[name].dist_info}/{METADATA}")
+            self._requires[name] = list(valid(requires_dist(text)))
         return self._requires[name]
 
     def without(self, selection: Selection) -> Selection:
@@ -155,21 +157,6 @@ class BaseEnvironment:
                 )
             },
         )
-
-
-def _requirements(one: Installed) -> Iterator[Requirement]:
-    """Read what a distribution requires; without METADATA, nothing."""
-    try:
-        text = (one.dist_info / METADATA).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in text.partition("\n\n")[0].splitlines():
-        header, _, value = line.partition(":")
-        if header.lower() == "requires-dist":
-            try:
-                yield Requirement(value.strip())
-            except InvalidRequirement:
-                continue
 
 
 def _url(direct: Mapping[str, object]) -> str | None:

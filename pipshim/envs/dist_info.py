@@ -143,6 +143,12 @@ def read_headers(text: str) -> dict[str, str]:
     return headers
 
 
+def tags_of(wheel: str) -> list[str]:
+    """Return the tags in the text of a WHEEL file, as it has them."""
+    lines = (line.partition(":") for line in wheel.splitlines())
+    return [value.strip() for key, _, value in lines if key.strip().lower() == "tag"]
+
+
 def read_text(path: str) -> str:
     """Read a file as UTF-8; empty if that is not possible."""
     try:

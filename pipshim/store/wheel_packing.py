@@ -7,7 +7,6 @@ points replace are missing: pip would not install them either.
 from __future__ import annotations
 
 import zipfile
-from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from pipshim.envs import dist_info
@@ -54,9 +53,8 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
 
 def _tags(tree: UnpackedWheel) -> str:
     """Return the part of the file's name that is in WHEEL: build number and tags."""
-    with open(f"{tree.lib}/{tree.dist_info}/WHEEL", encoding="utf-8") as file:  # noqa: PTH123
-        headers = HeaderParser().parse(file)
-    triples = [tag.strip().split("-") for tag in headers.get_all("Tag", [])]
+    text = tree.text("WHEEL")
+    triples = [tag.split("-") for tag in dist_info.tags_of(text)]
     parts = [".".join(dict.fromkeys(column)) for column in zip(*triples, strict=True)]
-    build = headers.get("Build")
-    return "-".join([*([build.strip()] if build else []), *parts])
+    build = dist_info.read_headers(text).get("build")
+    return "-".join([*([build] if build else []), *parts])
