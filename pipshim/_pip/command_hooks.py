@@ -7,6 +7,7 @@ metadata is known), and ``wheel_builder.build``. Without a source, the command r
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -20,7 +21,6 @@ from pip._internal.resolution.resolvelib.resolver import Resolver
 
 from pipshim._pip import patches
 from pipshim._pip.links import prepared
-from pipshim.base.repeated_messages import shown_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +33,41 @@ if TYPE_CHECKING:
 
     from pipshim._pip.hook_handlers import PipBuilds
     from pipshim.base.errors import PipshimError
+
+
+class RepeatFilter(logging.Filter):
+    """Drops messages that were shown before.
+
+    Attributes:
+        again: whether what was shown before is dropped.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = False
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = f"{record.name} {record.getMessage()}"
+        if self.again and text in self._shown:
+            return False
+        self._shown.add(text)
+        return True
+
+
+@contextmanager
+def shown_once() -> Iterator[RepeatFilter]:
+    """Filter the messages of all log handlers; drop repeated ones once `again` is set."""
+    once = RepeatFilter()
+    handlers = [*logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(once)
+    try:
+        yield once
+    finally:
+        for handler in handlers:
+            handler.removeFilter(once)
 
 
 class PipHooks:

@@ -33,8 +33,8 @@ from pipshim.builds import hook_runner, process_trace
 from pipshim.builds.error_excerpt import excerpt
 from pipshim.builds.hint_snippets import UserInput
 from pipshim.builds.hints import FailedBuild, hint_for, was_killed, was_refused
-from pipshim.builds.memory_shortage import describe, ran_out
 from pipshim.builds.processes import Backend, Processes
+from pipshim.builds.resource_usage import describe_memory, ran_out
 from pipshim.model.build_mode import Mode
 from pipshim.model.build_variables import value_digest
 
@@ -305,7 +305,7 @@ class Hooks:
             torch=_torch_version(text),
             variables=self.variables,
             disk=self._disk(),
-            memory=describe(self.usage, was_refused=refused),
+            memory=describe_memory(self.usage, was_refused=refused),
         )
         killed = was_killed(text, failed)
         if ran_out(self._kills, self.usage, was_killed=killed, was_refused=refused):

@@ -34,7 +34,7 @@ from pipshim.model.shared_record import (
     without_paths,
 )
 from pipshim.remote.signatures import signer_of
-from pipshim.remote.wheel_limits import why_excessive
+from pipshim.remote.transfer import why_excessive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Measure the memory (sampled) and CPU time of builds and their processes.
+"""Measure the memory (sampled) and CPU time of builds; tell whether one ran out of memory.
 
 The memory of a process is counted without the pages that it shares with others (the third number of
 /proc/PID/statm), so that forks of a backend and mapped libraries count once or not at all. The
@@ -7,6 +7,7 @@ peak of a cgroup would count the page cache too, that is, all files that a build
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import sys
@@ -16,8 +17,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipshim.base import process_tree
+from pipshim.base.cores import available_cores
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.memory import Memory, memory
+from pipshim.base.memory import Memory, kills_for_memory, memory, process_limit
+from pipshim.base.sizes import size
+from pipshim.builds.hints import MemoryStory
 from pipshim.model.machine_needs import is_native
 
 if TYPE_CHECKING:
@@ -166,3 +170,57 @@ def wait(process: subprocess.Popen[bytes]) -> tuple[int, ProcessUsage | None]:
     unit = 1 if sys.platform == "darwin" else _KIB
     used = ProcessUsage(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
     return process.returncode, used
+
+
+_GB = 1_000_000_000
+
+
+def ran_out(
+    kills: tuple[int, int], usage: Usage, *, was_killed: bool, was_refused: bool = False
+) -> bool:
+    """Return whether a failed build ran out of memory.
+
+    The kernel counts what it kills for lack of memory, in the cgroup and on the machine; without
+    such a count, something was killed when little memory was left. What a process may use at most
+    is refused to it.
+
+    Args:
+        kills: how many there were when the build began (`kills_for_memory`).
+        usage: what the build used.
+        was_killed: whether a process of it was killed, or got no more memory.
+        was_refused: whether a process of it got no more memory.
+
+    """
+    own, machine = kills_for_memory()
+    if own > kills[0] or (was_refused and process_limit() is not None):
+        return True
+    is_scarce = usage.least is not None and usage.least.is_scarce
+    return was_killed and (machine > kills[1] or is_scarce)
+
+
+def describe_memory(usage: Usage, *, was_refused: bool = False) -> MemoryStory | None:
+    """Say how much memory a build used, and how much there is.
+
+    Args:
+        usage: what the build used.
+        was_refused: whether a process of it got no more memory.
+
+    """
+    if was_refused and (limit := process_limit()) is not None:
+        each = f"may use {size(limit)} of address space (ulimit -v)."
+        if not usage.peak:
+            return MemoryStory(f"Each process {each}", None)
+        used = f"Its processes used {size(usage.peak)} together, and each of them"
+        return MemoryStory(f"{used} {each}", None)
+    found = usage.least or memory()
+    if found is None or not usage.peak:
+        return None
+    if found.limit:
+        there = f"this cgroup may use {size(found.total)} ({found.limit})"
+    else:
+        there = f"this machine has {size(found.total)}"
+    text = f"Its processes used {size(usage.peak)} together, and {there}; at the least, "
+    text += f"{size(found.available)} were left."
+    # The setting is for as many processes as there are cores; so many were not enough.
+    needed = 2 * max(usage.peak, found.total) * max(1.0, available_cores() / usage.processes)
+    return MemoryStory(text, f"{max(1, math.ceil(needed / _GB))} GB")

@@ -1,10 +1,11 @@
-"""Fetch a wheel from a remote as long as that is faster than building it, and add one to it."""
+"""Fetch a wheel from a remote while that is faster than building it, check it, and add one."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+import zipfile
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipshim.model.events import Observer
     from pipshim.model.shared_record import SharedRecord
+
 
 _POLL_SECONDS = 0.1
 _LEAST_UPLOAD, _LEAST_RATE = 60.0, 100_000
@@ -102,3 +104,31 @@ def _size(path: Path) -> int:
         return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return 0
+
+
+_MOST_DIRECTORY = 64 << 20
+"""The largest list of files that is read, in bytes: a wheel with 10,000 files has 1 MB."""
+
+_MOST_RATIO, _ANYWAY = 100, 256 << 20
+"""How many times its size a wheel may have when it is unpacked, and how many bytes in any case."""
+
+
+def why_excessive(wheel: Path) -> str | None:
+    """Say why a wheel would fill the memory or the disk when it is unpacked; None if it does not.
+
+    A file that is no archive at all is none of this function's concern.
+    """
+    try:
+        with wheel.open("rb") as file:
+            # `ZipFile` reads the whole list of files at once; this, only where it is.
+            end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # noqa: SLF001
+            if end and end[zipfile._ECD_SIZE] > _MOST_DIRECTORY:  # type: ignore[attr-defined] # noqa: SLF001
+                return "its list of files is too long"
+            size = file.seek(0, os.SEEK_END)
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(one.file_size for one in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return None
+    if unpacked > max(_MOST_RATIO * size, _ANYWAY):
+        return f"its {size:,} bytes would be {unpacked:,} bytes when unpacked"
+    return None

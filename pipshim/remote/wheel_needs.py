@@ -11,16 +11,16 @@ import os
 import posixpath
 import struct
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pipshim.base.errors import PipshimError
 from pipshim.model.machine_needs import Machine, MachineNeeds, lacking, newest
-from pipshim.remote import gpu_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pipshim.store.unpacked_wheel import UnpackedWheel
+
 
 _MAGIC = b"\x7fELF"
 _MOST = 10_000
@@ -35,6 +35,17 @@ _ROOTS = {
     "data": "",
     "headers": "include/python/",
 }
+_GPU_SECTION = ".nv_fatbin"
+_BUNDLE = struct.Struct("<IHHQ")
+_BUNDLE_MAGIC = 0xBA55ED50
+_CODE = struct.Struct("<HHIQIIHHIIIQ")
+_PTX, _MACHINE_CODE = 1, 2
+_EXACT = 0x1000 | 0x100000
+"""Flags of code for one compute capability only: sm_90a, sm_100a."""
+
+_ALIGNMENT = 8
+_MOST_PADDING = 4096
+_MOST_CODES = 100_000
 
 
 def can_read() -> bool:
@@ -55,7 +66,7 @@ class _Object(NamedTuple):
         needed: the libraries that it names.
         folders: where it looks for them (DT_RPATH, DT_RUNPATH).
         versions: by library, the symbol versions that it uses.
-        gpus: the GPUs that it has code for (`pipshim.remote.gpu_code`).
+        gpus: the GPUs that it has code for (`architectures`).
 
     """
 
@@ -193,7 +204,8 @@ def _read(stream: Any, path: str) -> _Object | None:
                     tags.setdefault(kind, []).append(_bounded_text(getattr(tag, kind)))
         searched = tags.get("runpath") or tags.get("rpath", [])
         versions = _versions(file, is_versioned="DT_VERNEED" in kinds)
-        gpus = _gpus(file, stream)
+        code = file.get_section_by_name(_GPU_SECTION)
+        found = architectures(stream, code["sh_offset"], code["sh_size"]) if code else set()
     # Damaged files make pyelftools raise what its parts raise.
     except (
         *(ELFError, ArithmeticError, AssertionError, AttributeError, LookupError),
@@ -206,15 +218,8 @@ def _read(stream: Any, path: str) -> _Object | None:
         tuple(tags.get("needed", ())),
         tuple(one for text in searched for one in text.split(":") if one),
         versions,
-        gpus,
+        frozenset(found),
     )
-
-
-def _gpus(file: Any, stream: Any) -> frozenset[str]:
-    code = file.get_section_by_name(gpu_code.SECTION)
-    if code is None:
-        return frozenset()
-    return frozenset(gpu_code.architectures(stream, code["sh_offset"], code["sh_size"]))
 
 
 def _versions(file: Any, *, is_versioned: bool) -> dict[str, tuple[str, ...]]:
@@ -243,3 +248,45 @@ def _bounded_text(text: object) -> str:
     if len(str(text)) > _LONGEST:
         raise ValueError("a name that is too long")
     return str(text)
+
+
+def architectures(stream: BinaryIO, offset: int, size: int) -> set[str]:
+    """Return which NVIDIA GPUs a section has code for: ``sm_90``, ``compute_90`` (PTX).
+
+    NVIDIA does not document the format. The layout is that of CUDA 11 to 13; what does not look
+    like it is not read.
+
+    Args:
+        offset: where the section begins.
+
+    """
+    found: set[str] = set()
+    position, end, padding = offset, offset + size, 0
+    for _ in range(_MOST_CODES):
+        if position + _BUNDLE.size > end or padding > _MOST_PADDING:
+            break
+        magic, _, header, length = _unpacked(_BUNDLE, stream, position)
+        if magic != _BUNDLE_MAGIC or header < _BUNDLE.size:
+            position, padding = position + _ALIGNMENT, padding + _ALIGNMENT
+            continue
+        start = position + header
+        position, padding = start + length, 0
+        found.update(_codes(stream, start, min(position, end)))
+    return found
+
+
+def _codes(stream: BinaryIO, position: int, end: int) -> Iterator[str]:
+    for _ in range(_MOST_CODES):
+        if position + _CODE.size > end:
+            return
+        kind, _, header, length, *_, architecture, _, _, flags = _unpacked(_CODE, stream, position)
+        if kind not in (_PTX, _MACHINE_CODE) or header < _CODE.size:
+            return
+        name = "compute" if kind == _PTX else "sm"
+        yield f"{name}_{architecture}{'a' if flags & _EXACT else ''}"
+        position += header + length
+
+
+def _unpacked(layout: struct.Struct, stream: BinaryIO, position: int) -> tuple[int, ...]:
+    stream.seek(position)
+    return layout.unpack(stream.read(layout.size))

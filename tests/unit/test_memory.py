@@ -14,10 +14,8 @@ from pipshim.base.memory import Memory, kills_for_memory, memory
 from pipshim.base.sizes import read_size, size
 from pipshim.base.tasks import in_order, paused, sharing
 from pipshim.builds.jobserver import Jobserver
-from pipshim.builds.machine_shares import MachineShares, Share
-from pipshim.builds.memory_budget import MemoryBudget
-from pipshim.builds.memory_shortage import describe, ran_out
-from pipshim.builds.resource_usage import Usage
+from pipshim.builds.machine_shares import MachineShares, MemoryBudget, Share
+from pipshim.builds.resource_usage import Usage, describe_memory, ran_out
 from pipshim.model.past_build import MemoryNeed, PastBuild, memory_need
 
 if TYPE_CHECKING:
@@ -346,17 +344,17 @@ def test_a_build_ran_out_if_something_was_killed_and_the_kernel_or_what_was_left
 
 def test_memory_is_described_with_the_limit_and_a_setting() -> None:
     least = Memory(10_000_000, 8_000_000_000, "/limit")
-    story = describe(Usage(peak=7_900_000_000, processes=available_cores(), least=least))
+    story = describe_memory(Usage(peak=7_900_000_000, processes=available_cores(), least=least))
     assert story is not None
     assert story.text == (
         "Its processes used 7.9 GB together, and this cgroup may use 8.0 GB (/limit); at the "
         "least, 10.0 MB were left."
     )
     assert story.setting == "16 GB"
-    few = describe(Usage(peak=7_900_000_000, least=least))
+    few = describe_memory(Usage(peak=7_900_000_000, least=least))
     assert few is not None
     assert few.setting == f"{16 * available_cores()} GB"
-    assert describe(Usage()) is None
+    assert describe_memory(Usage()) is None
 
 
 @needs_linux
@@ -366,13 +364,13 @@ def test_what_a_process_was_refused_is_described_with_the_limit_of_each(
     import resource  # noqa: PLC0415 not on Windows
 
     usage, kills = Usage(peak=300_000_000, least=Memory(500, 1000)), kills_for_memory()
-    refused = describe(usage, was_refused=True)
-    assert refused == describe(usage)
+    refused = describe_memory(usage, was_refused=True)
+    assert refused == describe_memory(usage)
     assert not ran_out(kills, usage, was_killed=True, was_refused=True)
     monkeypatch.setattr(resource, "getrlimit", {resource.RLIMIT_AS: (1_000_000_000, -1)}.get)
     assert ran_out(kills, usage, was_killed=True, was_refused=True)
     assert not ran_out(kills, usage, was_killed=True)
-    refused = describe(usage, was_refused=True)
+    refused = describe_memory(usage, was_refused=True)
     assert refused is not None
     assert refused.text == (
         "Its processes used 300.0 MB together, and each of them may use 1.0 GB of address space "

@@ -6,8 +6,8 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING
 
-from pipshim.remote import wheel_limits
-from pipshim.remote.wheel_limits import why_excessive
+from pipshim.remote import transfer
+from pipshim.remote.transfer import why_excessive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_files_that_overlap_count_each(tmp_path: Path) -> None:
 def test_a_long_list_of_files_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = archive(tmp_path / "a.whl", b"", 1000)
     assert why_excessive(path) is None
-    monkeypatch.setattr(wheel_limits, "_MOST_DIRECTORY", 1000)
+    monkeypatch.setattr(transfer, "_MOST_DIRECTORY", 1000)
     assert why_excessive(path) == "its list of files is too long"
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)  # as if there were more than 65,535
     assert why_excessive(archive(path, b"", 1000)) == "its list of files is too long"
