@@ -9,13 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from packaging.pylock import (
-    Package,
-    PackageArchive,
-    PackageDirectory,
-    PackageVcs,
-    PackageWheel,
-)
+from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs, PackageWheel
 from packaging.utils import canonicalize_name
 
 from pipshim import __version__

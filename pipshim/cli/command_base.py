@@ -28,12 +28,7 @@ from pipshim.model.option_parsing import (
     parser_options,
     read_variables,
 )
-from pipshim.model.requests import (
-    BuildOptions,
-    CommonOptions,
-    LockOptions,
-    shim_cache_directory,
-)
+from pipshim.model.requests import BuildOptions, CommonOptions, LockOptions, shim_cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

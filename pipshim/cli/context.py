@@ -23,13 +23,7 @@ from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
 from pipshim.cli.hint_inputs import user_input
 from pipshim.cli.pip_messages import forwarded
-from pipshim.cli.remote import (
-    AT_ONCE,
-    builders_address,
-    open_remote,
-    open_workers,
-    remote_address,
-)
+from pipshim.cli.remote import AT_ONCE, builders_address, open_remote, open_workers, remote_address
 from pipshim.envs.cached_environments import CachedEnvironment, lock_beside, place
 from pipshim.envs.environment_choice import EnvironmentChoice, EnvironmentSearch
 from pipshim.envs.interpreter import base_of

@@ -27,10 +27,7 @@ from pipshim._pip.requirement_commands import CommandError, RequirementCommand
 from pipshim._pip.requirements import accepting_build_options
 from pipshim._pip.routed_search import follow_routes, learn_indexes
 from pipshim.base.errors import PipshimError, ProjectError, UsageError
-from pipshim.cli.command_base import (
-    DeclaredCommand,
-    PipCommand,
-)
+from pipshim.cli.command_base import DeclaredCommand, PipCommand
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.pip_messages import forwarded

@@ -22,27 +22,13 @@ from pipshim._pip import requirement_commands as pips
 from pipshim.base.errors import UsageError
 from pipshim.base.masking import Mask
 from pipshim.cli import pip_messages
-from pipshim.cli.command_base import (
-    DeclaredCommand,
-    PipCommand,
-    use_project_parser,
-)
+from pipshim.cli.command_base import DeclaredCommand, PipCommand, use_project_parser
 from pipshim.cli.error_boundary import Replacement, run_guarded
 from pipshim.cli.known_credentials import known_credentials
 from pipshim.cli.recorded_preferences import NotedOptions
-from pipshim.model.option_parsing import (
-    CommandOptions,
-    Option,
-    decide_between,
-    long_names,
-)
+from pipshim.model.option_parsing import CommandOptions, Option, decide_between, long_names
 from pipshim.model.option_table import keep_abbreviations
-from pipshim.model.requests import (
-    LockOptions,
-    LockRequest,
-    SelectionOptions,
-    SyncOptions,
-)
+from pipshim.model.requests import LockOptions, LockRequest, SelectionOptions, SyncOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -58,12 +58,7 @@ def as_present(one: Installed, target: Target | None) -> Present:
 
 def direct_url(package: Package) -> dict[str, Any] | None:
     """Return PEP 610's data for a direct reference."""
-    from packaging.direct_url import (  # noqa: PLC0415 few are direct
-        ArchiveInfo,
-        DirectUrl,
-        DirInfo,
-        VcsInfo,
-    )
+    from packaging.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo  # noqa: PLC0415 few are direct
 
     if package.vcs is not None:
         info = VcsInfo(

@@ -15,12 +15,7 @@ from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.lock import lock_inputs
-from pipshim.lock.backend_requirements import (
-    check_included,
-    expanded,
-    of_backend,
-    of_member,
-)
+from pipshim.lock.backend_requirements import check_included, expanded, of_backend, of_member
 from pipshim.lock.conflict_report import explain
 from pipshim.lock.lock_resolver import LockResolver, Problem
 from pipshim.lock.resolved_builds import planner_of

@@ -87,10 +87,7 @@ class UnpackedWheel(NamedTuple):
     @property
     def is_native(self) -> bool:
         """Whether compiled code can be built against it."""
-        from pipshim.envs.abi_providers import (  # noqa: PLC0415 for builds only
-            has_native_files,
-            is_platform_specific,
-        )
+        from pipshim.envs.abi_providers import has_native_files, is_platform_specific  # noqa: PLC0415 for builds only
 
         return is_platform_specific(self.text("WHEEL")) or any(
             group.scheme == "headers" or has_native_files(group.names)
