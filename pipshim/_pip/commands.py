@@ -8,12 +8,13 @@ from __future__ import annotations
 import locale
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pip._internal.cli import autocompletion, base_command, main_parser
 from pip._internal.cli.autocompletion import auto_complete_paths as auto_complete_paths  # noqa: PLC0414 to be imported from here
 from pip._internal.cli.base_command import Command as Command  # noqa: PLC0414 to be imported from here
-from pip._internal.commands import CommandInfo, commands_dict
+from pip._internal.commands import CommandInfo as CommandInfo  # noqa: PLC0414 to be imported from here
+from pip._internal.commands import commands_dict
 from pip._internal.commands import create_command as create_command  # noqa: PLC0414 to be imported from here
 from pip._internal.utils import deprecation, misc
 from pip._internal.utils.logging import BrokenStdoutLoggingError as BrokenStdoutLoggingError  # noqa: PLC0414 to be imported from here
@@ -31,34 +32,24 @@ _create_main_parser = main_parser.create_main_parser
 _get_prog = misc.get_prog
 
 
-class Implementation(NamedTuple):
-    """Where a command is implemented; None: the class name and summary are pip's own."""
-
-    module: str
-    class_name: str | None = None
-    summary: str | None = None
-
-
 def register(
-    own: Mapping[str, Implementation],
-    extended: Mapping[str, Implementation],
+    own: Mapping[str, CommandInfo],
+    extended: Mapping[str, str],
     extend_main_parser: Callable[[OptionParser], object],
 ) -> None:
     """Add pipshim's commands to pip's help and completion.
 
     Args:
         own: commands that pip does not have; they come first.
-        extended: commands that replace pip's.
+        extended: the modules of commands that replace pip's.
         extend_main_parser: changes the parser of general options.
 
     """
     pips = {name: info for name, info in commands_dict.items() if name not in own}
     commands_dict.clear()
-    for name, implementation in own.items():
-        add(name, implementation)
-    commands_dict.update(pips)
-    for name, implementation in extended.items():
-        add(name, implementation)
+    commands_dict.update({**own, **pips})
+    for name, path in extended.items():
+        commands_dict[name] = commands_dict[name]._replace(module_path=path)
 
     def create_main_parser() -> OptionParser:
         parser = _create_main_parser()
@@ -71,15 +62,8 @@ def register(
         patches.replace(module, get_prog=program)
 
 
-def add(name: str, implementation: Implementation) -> None:
-    """Add a command, or replace one of pip's."""
-    module, class_name, summary = implementation
-    pips = commands_dict.get(name)
-    commands_dict[name] = CommandInfo(
-        module,
-        class_name or (pips.class_name if pips else ""),
-        summary or (pips.summary if pips else ""),
-    )
+def add(name: str, command: CommandInfo) -> None:
+    commands_dict[name] = command
 
 
 def has(name: str) -> bool:

@@ -100,7 +100,7 @@ class BuildsShowCommand(FollowingCommand):
 
         """
         with open_context(request, pip, optional=True) as context:
-            lookup = _Lookup.of(context, request)
+            lookup = _Lookup(context, request)
             packages = [lookup.package(name, every=request.all) for name in request.names]
         if request.common.output_format == "json":
             document = {"schema": SCHEMA, "packages": list(map(_package_as_json, packages))}
@@ -114,26 +114,15 @@ class BuildsShowCommand(FollowingCommand):
         return 0
 
 
-@dataclass(frozen=True)
 class _Lookup:
-    """Where builds are looked for.
+    """Looks for builds in the cache, and in the sync that would be if there is a lock."""
 
-    Attributes:
-        sync: the sync that would be; None if there is no lock.
-
-    """
-
-    context: Context
-    sync: Sync | None
-
-    @classmethod
-    def of(cls, context: Context, request: BuildsShowRequest) -> _Lookup:
-        """Read the lock, if there is one."""
-        lock = context.old_lock
-        if lock is None:
-            return cls(context, None)
-        part, selection = part_of(context, request, lock)
-        return cls(context, Sync(context, part, selection, request.selection, exact=None))
+    def __init__(self, context: Context, request: BuildsShowRequest) -> None:
+        self.context = context
+        self.sync: Sync | None = None
+        if context.old_lock is not None:
+            part, selection = part_of(context, request, context.old_lock)
+            self.sync = Sync(context, part, selection, request.selection, exact=None)
 
     def package(self, name: NormalizedName, *, every: bool) -> ShownPackage:
         results = inventory.wheels(self.context.cache, name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from pipshim.base.cache_folders import BUILDS, TOOLS, InUse
-from pipshim.base.errors import PipshimError, ProjectError, UsageError
+from pipshim.base.errors import PipshimError, UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.masking import Mask
 from pipshim.base.sizes import size
@@ -35,7 +35,7 @@ from pipshim.model.shared_record import KINDS, SharedRecord, target_of
 from pipshim.progress.formatting import plural, rough_duration
 from pipshim.progress.observer_choice import make_observer
 from pipshim.progress.summary import summarize_removals
-from pipshim.project.pyproject import find_project
+from pipshim.project.pyproject import find_if_any, find_project
 from pipshim.project.workspaces import load_project
 from pipshim.remote import remote_inventory
 from pipshim.remote.file_store import FileStore, RemoteError
@@ -195,14 +195,9 @@ def remote_files(
 
 def _project_of(request: StoreRequest) -> Project | None:
     """Read the project; None if there is none and none was named."""
-    folder = request.common.project
-    start = folder or Path.cwd()
-    try:
-        return load_project(find_project(start))
-    except ProjectError as error:
-        if folder is None and error.path == start.absolute() and error.line is None:
-            return None
-        raise
+    named = request.common.project
+    directory = find_project(named) if named is not None else find_if_any(Path.cwd())
+    return load_project(directory) if directory is not None else None
 
 
 @dataclass(frozen=True)

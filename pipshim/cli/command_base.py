@@ -6,19 +6,21 @@ Importing this imports pip's parser, but not what resolves and installs.
 from __future__ import annotations
 
 import os
+import sys
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from inspect import cleandoc
-from typing import TYPE_CHECKING, ClassVar
+from optparse import AmbiguousOptionError, BadOptionError, OptionValueError
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from pipshim._pip import commands, patches
-from pipshim._pip.commands import Command, Implementation
-from pipshim._pip.configuration import says
+from pipshim._pip import commands, compat, patches
+from pipshim._pip.commands import Command, CommandInfo
+from pipshim._pip.configuration import ConfigOptionParser, says
+from pipshim.base.errors import UsageError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.cli.command_names import SUBCOMMANDS, class_of
+from pipshim.cli.command_names import SUBCOMMANDS, OwnCommand
 from pipshim.cli.error_boundary import run_guarded
-from pipshim.cli.project_parser import ProjectParser
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.option_parsing import (
     COMMAND_LINE,
@@ -28,14 +30,18 @@ from pipshim.model.option_parsing import (
     parser_options,
     read_variables,
 )
+from pipshim.model.option_table import ALL_FLAGS, UnknownOptionError
 from pipshim.model.requests import BuildOptions, CommonOptions, LockOptions, shim_cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from optparse import Values
+    from optparse import Option, Values
 
     from pipshim._pip.requirement_commands import RequirementCommand
     from pipshim.base.masking import Mask
+
+
+_UNWRAPPED = 100_000
 
 
 class DeclaredCommand(Command):
@@ -148,6 +154,56 @@ class PipCommand:
         return replace(self, options=options)
 
 
+class ProjectParser(ConfigOptionParser):
+    """pip's parser, whose errors are usage errors of pipshim's, with status 2."""
+
+    def error(self, msg: str) -> NoReturn:
+        usage = compat.plain_markup(self.get_usage())
+        self.exit(UsageError.exit_status, f"{usage}\n{msg}\n")
+
+    def print_help(self, file: Any = None) -> None:
+        """Show the help, wrapped only on a terminal, or if COLUMNS is set."""
+        if sys.stdout.isatty() or "COLUMNS" in os.environ:
+            super().print_help(file)
+            return
+        self.formatter.width = _UNWRAPPED
+        os.environ["COLUMNS"] = str(_UNWRAPPED)  # for rich, which wraps what pip prints again
+        try:
+            super().print_help(file)
+        finally:
+            del os.environ["COLUMNS"]
+
+    def exit(self, status: int = 0, msg: str | None = None) -> NoReturn:
+        """End; pip's message about a broken configuration file lacks an end of line."""
+        super().exit(status, msg and f"{msg.rstrip()}\n")
+
+    def _match_long_opt(self, opt: str) -> str:
+        """Expand an abbreviation, unless it is an option of another command of pipshim's."""
+        if opt in ALL_FLAGS and opt not in self._long_opt:
+            raise UnknownOptionError(opt, self)
+        try:
+            return super()._match_long_opt(opt)
+        except AmbiguousOptionError:
+            raise
+        except BadOptionError:
+            raise UnknownOptionError(opt, self) from None
+
+    def check_default(self, option: Option, key: str, val: Any) -> Any:
+        """Check a value from a variable or a file.
+
+        Raises:
+            UsageError: the option would not take it (pip ends with status 3).
+
+        """
+        try:
+            return option.check_value(key, val)
+        except OptionValueError as error:
+            raise UsageError(
+                f"pip's configuration: {error}",
+                hint=f"look for {key} in: pip config debug",
+            ) from None
+
+
 class PlainCommand(DeclaredCommand):
     """A command that needs neither index nor environment."""
 
@@ -181,10 +237,15 @@ class PlainCommand(DeclaredCommand):
 def register_subcommand(name: str) -> str:
     """Make pip know a subcommand (``builds show``); return its name there and in pip.conf."""
     group, _, word = name.partition(" ")
-    own = SUBCOMMANDS[group][word]
     key = f"{group}-{word}"
-    commands.add(key, Implementation(f"pipshim.cli.{own.module}", class_of(name), own.summary))
+    commands.add(key, command_info(name, SUBCOMMANDS[group][word]))
     return key
+
+
+def command_info(name: str, own: OwnCommand) -> CommandInfo:
+    """Describe a command to pip; its class is named after it: ``BuildsShowCommand``."""
+    class_name = "".join(map(str.title, [*name.split(), "command"]))
+    return CommandInfo(f"pipshim.cli.{own.module}", class_name, own.summary)
 
 
 def use_project_parser(command: Command) -> None:

@@ -25,11 +25,6 @@ class OwnCommand(NamedTuple):
     has_isolated: bool = False
 
 
-def class_of(name: str) -> str:
-    """Return the name of a command's class: ``BuildsShowCommand``."""
-    return "".join(word.title() for word in [*name.split(), "command"])
-
-
 OWN_COMMANDS = {
     "lock": OwnCommand("lock", "Lock the project, or requirements.", asks_index=True),
     "sync": OwnCommand("sync", "Make the environment match the lock.", asks_index=True),

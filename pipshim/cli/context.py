@@ -45,7 +45,7 @@ from pipshim.model.targets import FORM, TargetName, target_of_python
 from pipshim.model.workspace_selection import member_to_edit
 from pipshim.progress.build_log import BuildLog
 from pipshim.progress.observer_choice import make_observer
-from pipshim.project.pyproject import find_project, load_script
+from pipshim.project.pyproject import find_if_any, find_project, load_script
 from pipshim.project.workspaces import load_project
 from pipshim.store.fetcher import Fetcher
 from pipshim.store.store import Store
@@ -593,17 +593,17 @@ def _project(request: LockRequest, *, optional: bool) -> Project | None:
                 hint="add these lines: # /// script, # dependencies = [], # ///",
             )
         return script
-    start = request.common.project or Path.cwd()
+    named = request.common.project
+    if named is None and (optional or _does_without(request)):
+        found = find_if_any(Path.cwd())
+        return load_project(found) if found is not None else None
     try:
-        return load_project(find_project(start))
+        directory = find_project(named or Path.cwd())
     except ProjectError as error:
-        missing = not (error.path == start.absolute() and error.line is None)
-        needed = not (optional or _does_without(request))
-        if missing or needed or request.common.project is not None:
-            if request.project_is_optional and not missing and error.hint:
-                error.hint += "; --no-project runs without one"
-            raise
-        return None
+        if request.project_is_optional and error.hint:
+            error.hint += "; --no-project runs without one"
+        raise
+    return load_project(directory)
 
 
 def _does_without(request: LockRequest) -> bool:

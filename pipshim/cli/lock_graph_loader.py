@@ -18,7 +18,7 @@ from pipshim.model.option_parsing import name
 from pipshim.model.pylock import LOCK_NAME, Lock, read
 from pipshim.progress.formatting import paint, use_color
 from pipshim.progress.json_output import SCHEMA, write_document
-from pipshim.project.pyproject import find_project
+from pipshim.project.pyproject import find_if_any, find_project
 from pipshim.project.workspaces import load_project
 
 if TYPE_CHECKING:
@@ -151,12 +151,10 @@ def read_explained(request: ExplainRequest) -> Explained:
 
 def _directory(request: ExplainRequest) -> Path | None:
     """Find the project's folder; a lock of given requirements needs none."""
-    try:
-        return find_project(request.common.project or Path.cwd())
-    except PipshimError:
-        if request.common.project is None and (Path.cwd() / LOCK_NAME).exists():
-            return None
-        raise
+    named = request.common.project
+    if named is None and (Path.cwd() / LOCK_NAME).exists():
+        return find_if_any(Path.cwd())
+    return find_project(named or Path.cwd())
 
 
 def label(node: Node) -> str:

@@ -12,15 +12,14 @@ from pipshim._pip import commands
 from pipshim._pip.commands import (
     BrokenStdoutLoggingError,
     Command,
-    Implementation,
     create_command,
     program,
 )
 from pipshim._pip.compat import pip_entry
 from pipshim.base.interruption import Interruption
 from pipshim.base.temporary_files import temporary_files
-from pipshim.cli.command_base import register_subcommand
-from pipshim.cli.command_names import BUILDING, OWN_COMMANDS, class_of
+from pipshim.cli.command_base import command_info, register_subcommand
+from pipshim.cli.command_names import BUILDING, OWN_COMMANDS
 from pipshim.cli.error_boundary import PIPE_CLOSED, give_up_stdout
 from pipshim.cli.other_python import continue_in_other_python
 from pipshim.cli.supported_pip import version_text, versions
@@ -38,14 +37,9 @@ _VARIANTS = ("cache", "completion", "debug")
 
 def register() -> None:
     """Add pipshim's commands to pip's help and completion, before pip's own."""
-    added = {
-        name: Implementation(f"pipshim.cli.{own.module}", class_of(name), own.summary)
-        for name, own in OWN_COMMANDS.items()
-    }
-    extended = {
-        **{name: Implementation("pipshim.cli.pip_commands") for name in BUILDING},
-        **{name: Implementation("pipshim.cli.pip_command_extensions") for name in _VARIANTS},
-    }
+    added = {name: command_info(name, own) for name, own in OWN_COMMANDS.items()}
+    extended = dict.fromkeys(BUILDING, "pipshim.cli.pip_commands")
+    extended |= dict.fromkeys(_VARIANTS, "pipshim.cli.pip_command_extensions")
     commands.register(added, extended, _extend_main_parser)
 
 

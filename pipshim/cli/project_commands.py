@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipshim._pip.session_setup import Agent
-    from pipshim.cli.project_parser import ProjectParser
+    from pipshim.cli.command_base import ProjectParser
     from pipshim.model.selection_preferences import GivenPreferences
 
 Action: TypeAlias = "Callable[[Any, PipCommand], int | Replacement]"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from optparse import Option, Values
 
-    from pipshim.cli.project_parser import ProjectParser
+    from pipshim.cli.command_base import ProjectParser
 
 _TYPED = {
     "all-releases": "pre",

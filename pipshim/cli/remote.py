@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -26,7 +26,7 @@ from pipshim.remote.remote_cache import RemoteCache
 from pipshim.remote.signatures import SigningError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from optparse import Values
 
     from pipshim.base.masking import Mask
@@ -135,42 +135,36 @@ def open_remote(
     if address.trust:
         remote.why_untrusted = partial(signatures.distrust, trusted=address.trust)
     if address.pushes:
-        remote.sign = _Signer(address, observer).sign
+        remote.sign = partial(_sign, cache(partial(_signing_key, address.trust, observer)))
     return remote
 
 
-class _Signer:
-    """Signs what is added to a remote, if the user has a key."""
-
-    def __init__(self, address: RemoteAddress, observer: Observer) -> None:
-        self._address = address
-        self._observer = observer
-
-    @cached_property
-    def _key(self) -> str | None:
-        """The private key; says once if those who trust keys do not take what it signs."""
-        key, trust = signatures.read_key(os.environ, configuration_folder()), self._address.trust
-        if not trust:
-            return key
-        hint = ""
-        if key is None:
-            hint = "this user has no signing key: pipshim builds keygen"
-        elif (public := signatures.public_of(key)) not in trust:
-            hint = f"its key is not trusted here: pipshim builds trust {public}"
-        if hint:
-            text = f"what is added to the remote is of no use to this project: {hint}"
-            self._observer(events.Message("warning", text))
+def _signing_key(trust: Collection[str], observer: Observer) -> str | None:
+    """Read the private key; warn if those who trust keys do not take what it signs."""
+    key = signatures.read_key(os.environ, configuration_folder())
+    if not trust:
         return key
+    hint = ""
+    if key is None:
+        hint = "this user has no signing key: pipshim builds keygen"
+    elif (public := signatures.public_of(key)) not in trust:
+        hint = f"its key is not trusted here: pipshim builds trust {public}"
+    if hint:
+        text = f"what is added to the remote is of no use to this project: {hint}"
+        observer(events.Message("warning", text))
+    return key
 
-    def sign(self, content: bytes) -> str | None:
-        """Return a signature; None without a key.
 
-        Raises:
-            RemoteError: the key cannot be read, or what is needed is not installed.
+def _sign(read_key: Callable[[], str | None], content: bytes) -> str | None:
+    """Sign what is added to a remote; return None without a key.
 
-        """
-        with _remote_errors():
-            return signatures.sign(content, self._key) if self._key is not None else None
+    Raises:
+        RemoteError: the key cannot be read, or what is needed is not installed.
+
+    """
+    with _remote_errors():
+        key = read_key()
+        return signatures.sign(content, key) if key is not None else None
 
 
 @contextmanager

@@ -84,18 +84,8 @@ def write_document(document: Any) -> None:
 
 
 def changes(found: Iterable[Change]) -> list[dict[str, Any]]:
-    return [
-        {
-            "action": _ACTIONS[change.kind],
-            "name": change.name,
-            "old": change.old,
-            "new": change.new,
-            "reason": change.reason,
-            "source": change.source,
-            "mode": change.mode,
-        }
-        for change in found
-    ]
+    data = (change._asdict() for change in found)
+    return [{"action": _ACTIONS[change.pop("kind")], **change} for change in data]
 
 
 def builds(history: History, reasons: Mapping[str, str]) -> list[dict[str, Any]]:

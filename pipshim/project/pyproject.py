@@ -70,6 +70,14 @@ def find_project(start: Path) -> Path:
     )
 
 
+def find_if_any(start: Path) -> Path | None:
+    """Return the folder of the nearest pyproject.toml; None if there is none."""
+    try:
+        return find_project(start)
+    except ProjectError:
+        return None
+
+
 def _how_to_begin(folder: Path) -> str:
     """Return a hint on how to make a project of a folder, based on its files."""
     hint = "change to the project's folder, or name it with --project DIR"
