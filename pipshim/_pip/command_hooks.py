@@ -7,11 +7,10 @@ metadata is known), and ``wheel_builder.build``. Without a source, the command r
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from packaging.utils import canonicalize_name
 from pip._internal.distributions.sdist import SourceDistribution
@@ -24,6 +23,7 @@ from pipshim._pip.links import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from packaging.utils import NormalizedName
     from pip._internal.cli.req_command import RequirementCommand
@@ -35,39 +35,10 @@ if TYPE_CHECKING:
     from pipshim.base.errors import PipshimError
 
 
-class RepeatFilter(logging.Filter):
-    """Drops messages that were shown before.
+class RepeatFilter(Protocol):
+    """Drops log messages that were shown before, once `again` is set."""
 
-    Attributes:
-        again: whether what was shown before is dropped.
-
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.again = False
-        self._shown: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = f"{record.name} {record.getMessage()}"
-        if self.again and text in self._shown:
-            return False
-        self._shown.add(text)
-        return True
-
-
-@contextmanager
-def shown_once() -> Iterator[RepeatFilter]:
-    """Filter the messages of all log handlers; drop repeated ones once `again` is set."""
-    once = RepeatFilter()
-    handlers = [*logging.getLogger().handlers]
-    for handler in handlers:
-        handler.addFilter(once)
-    try:
-        yield once
-    finally:
-        for handler in handlers:
-            handler.removeFilter(once)
+    again: bool
 
 
 class PipHooks:
@@ -75,14 +46,20 @@ class PipHooks:
 
     Args:
         make: makes the object that answers them, when the first source is met.
+        shown_once: lets a repeated piece of work log no message again.
 
     Attributes:
         is_on: whether pipshim builds.
 
     """
 
-    def __init__(self, make: Callable[[], PipBuilds]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], PipBuilds],
+        shown_once: Callable[[], AbstractContextManager[RepeatFilter]],
+    ) -> None:
         self._make = make
+        self.shown_once = shown_once
         self.is_on = True
 
     @cached_property
@@ -166,7 +143,7 @@ class StagedResolver(Resolver):
     ) -> RequirementSet:
         """Resolve as pip does; again while the metadata of sources is not settled."""
         resolve = super().resolve
-        with shown_once() as once:
+        with self.hooks.shown_once() as once:
             found = resolve(root_reqs, check_supported_wheels)
 
             def again() -> None:

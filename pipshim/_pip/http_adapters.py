@@ -1,14 +1,11 @@
 """The HTTP adapters of pip's session: certificates, connections, its cache, and ``--offline``.
 
-- All connections share one context (``pip._vendor.truststore``), but each reads the certificate
-  files again: a third of the time of locking 46 packages over TLS on two cores. Here each file is
-  read once.
-- pipshim keeps metadata files and wheels itself. A second copy in pip's HTTP cache would take as
-  long to write as to fetch, and twice the space.
-- Offline, pip's cache alone answers, however old the answers are. CacheControl would revalidate
-  stale ones, and drop those that it cannot revalidate. A request that the cache cannot answer gets
-  504, as for ``only-if-cached`` (RFC 9111, 5.2.1.7): pip passes over such index pages, and stops at
-  files.
+- Each connection would read the certificate files again (``pip._vendor.truststore``), which takes
+  a third of the time of locking 46 packages over TLS. Here each file is read once.
+- pipshim keeps metadata files and wheels itself: pip's HTTP cache need not keep a second copy.
+- Offline, pip's cache alone answers, however old the answers are; CacheControl would drop stale
+  ones. What it lacks gets 504, as for ``only-if-cached`` (RFC 9111, 5.2.1.7): pip passes over such
+  index pages, and stops at files.
 """
 
 from __future__ import annotations

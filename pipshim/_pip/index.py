@@ -55,10 +55,7 @@ if TYPE_CHECKING:
     from pipshim.base.resolver_prefetch import Prefetch
 
 _logger = logging.getLogger(package_finder.__name__)
-
-
 _order: ContextVar[Order | None] = ContextVar("order", default=None)
-
 
 REFUSALS = {
     LinkType.requires_python_mismatch: Refusal.PYTHON,

@@ -12,7 +12,7 @@ from dataclasses import field
 from email.parser import BytesHeaderParser
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 from pip._internal.exceptions import HashError, PipError
@@ -36,7 +36,7 @@ from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model import artifacts, fetch_errors
 from pipshim.model.fetch_errors import naming_archive
-from pipshim.model.solution import Source, name_of
+from pipshim.model.solution import Revision, Source, name_of
 from pipshim.project.static_metadata import BuildSystem, name_and_version
 
 if TYPE_CHECKING:
@@ -49,13 +49,6 @@ if TYPE_CHECKING:
 
     from pipshim._pip.session import Pip
     from pipshim.model.requirements import Overrides
-
-
-class Revision(NamedTuple):
-    """A repository (URL without credentials), and a requested branch, tag or commit, if any."""
-
-    url: str
-    requested: str | None
 
 
 @dataclass(eq=False)

@@ -61,6 +61,10 @@ temporary: set[str] = set()
 """Folders that are removed if the process ends without cleaning up."""
 
 
+_connections: dict[int, int] = {}
+"""By descriptor, the inode of its socket: TLS makes other objects of it."""
+
+
 def is_ending() -> bool:
     """Return whether a signal is ending the command."""
     return _active is not None and _active.number is not None
@@ -256,6 +260,31 @@ sys.stdin.read()
 for folder in sys.argv[1:]:
     shutil.rmtree(folder, ignore_errors=True)
 """
+
+
+def track_connection(descriptor: int) -> None:
+    """Note a connection, to shut it at an interrupt, which does not reach a waiting thread."""
+    try:
+        _connections[descriptor] = os.fstat(descriptor).st_ino
+    except OSError:  # Windows: it is no descriptor
+        return
+
+
+def shut_connections() -> None:
+    """Shut all connections: threads that wait for one fail at once."""
+    import socket  # noqa: PLC0415 seldom needed
+
+    while _connections:
+        descriptor, inode = _connections.popitem()
+        try:
+            copy = os.dup(descriptor)
+            if os.fstat(copy).st_ino != inode:  # closed since, and another file by now
+                os.close(copy)
+                continue
+            with socket.socket(fileno=copy) as same:
+                same.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            continue
 
 
 def _remove_later() -> None:

@@ -30,7 +30,7 @@ from pipshim.base.errors import PipshimError, ProjectError, UsageError
 from pipshim.cli.command_base import DeclaredCommand, PipCommand
 from pipshim.cli.error_boundary import run_beside, run_guarded, show
 from pipshim.cli.known_credentials import known_credentials
-from pipshim.cli.pip_messages import forwarded
+from pipshim.cli.pip_messages import forwarded, shown_once
 from pipshim.model.build_mode import ALL
 from pipshim.model.build_settings import BuildLines
 from pipshim.model.combinations import origin_of_member
@@ -168,7 +168,7 @@ class _Building(DeclaredCommand, RequirementCommand):
 
         """
         interrupts.track_temporary_folders()
-        self._seams = PipHooks(staged)
+        self._seams = PipHooks(staged, shown_once)
         with self._seams.put_in(self.pips):
             try:
                 return super().run(options, args)

@@ -77,6 +77,41 @@ def forwarded(
             root.addHandler(handler)
 
 
+class _Repeats(logging.Filter):
+    """Drops messages that were shown before.
+
+    Attributes:
+        again: whether what was shown before is dropped.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = False
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = f"{record.name} {record.getMessage()}"
+        if self.again and text in self._shown:
+            return False
+        self._shown.add(text)
+        return True
+
+
+@contextmanager
+def shown_once() -> Iterator[_Repeats]:
+    """Filter the messages of all log handlers; drop repeated ones once `again` is set."""
+    once = _Repeats()
+    handlers = [*logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(once)
+    try:
+        yield once
+    finally:
+        for handler in handlers:
+            handler.removeFilter(once)
+
+
 def quieten(verbosity: int, *, log: bool) -> None:
     """Keep standard output for the command's own, and pip's progress for ``-v``."""
     root, handlers = logging.getLogger(), terminal_handlers()

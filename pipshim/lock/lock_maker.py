@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipshim._pip.preparer import Revision
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.build_request import OuterEnvironment
@@ -24,7 +23,7 @@ from pipshim.model.combinations import BASE, PREFIX, PROJECT, Combination, Confl
 from pipshim.model.index_routes import sources_for
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
 from pipshim.model.requirements import Overrides, applies, is_exact, requires_dist, valid
-from pipshim.model.solution import Source
+from pipshim.model.solution import Revision, Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

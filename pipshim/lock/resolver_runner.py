@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from pipshim._pip.preparer import Revision, Sources
+from pipshim._pip.preparer import Sources
 from pipshim._pip.resolver import PipResolver
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.resolver_prefetch import PackageLookup
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipshim._pip.session import Pip
     from pipshim.base.errors import PipshimError
     from pipshim.model.conflict import Conflict
-    from pipshim.model.solution import Solution, Source
+    from pipshim.model.solution import Revision, Solution, Source
 
 
 @dataclass

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
+class Revision(NamedTuple):
+    """A repository (URL without credentials), and a requested branch, tag or commit, if any."""
+
+    url: str
+    requested: str | None
+
+
 @dataclass(frozen=True)
 class Source:
     """A source tree, fetched, checked and unpacked.
