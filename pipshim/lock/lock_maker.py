@@ -23,7 +23,7 @@ from pipshim.model.combinations import BASE, PREFIX, PROJECT, Combination, Confl
 from pipshim.model.index_routes import sources_for
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
 from pipshim.model.requirements import Overrides, applies, is_exact, requires_dist, valid
-from pipshim.model.solution import Revision, Source
+from pipshim.model.solution import Revision, Source, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pipshim.model.interpreter import TargetPython
     from pipshim.model.project import Project
     from pipshim.model.pylock import LockedBuild
-    from pipshim.model.solution import Solution
 
 Pinned = TypeVar("Pinned")
 
@@ -206,14 +205,20 @@ class LockMaker:
         )
 
     def _folders(self, resolution: Resolution, problem: Problem) -> Iterator[LockedFolder]:
-        pins = resolution.solution.pins
-        for directory, name, origins in _folders(resolution.solution, problem):
+        """Return the projects that are installed from a folder: the problem's, and editables."""
+        solution = resolution.solution
+        sources = {name_of(one): one for one in problem.folders}
+        for name, pin in solution.pins.items():
+            if pin.editable and pin.source is not None:
+                sources.setdefault(name, pin.source)
+        for name, source in sources.items():
+            of_problem = frozenset({PROJECT} if source in problem.folders else ())
             yield LockedFolder(
-                path=relative_path(self.context, directory),
+                path=relative_path(self.context, source.outline),
                 name=name,
-                build=self._noted(resolution.folders[directory], name),
-                origins=origins,
-                requires=requires_of(pins[name].package) if name in pins else (),
+                build=self._noted(resolution.folders[str(source.outline)], name),
+                origins=of_problem | solution.origins.get(name, frozenset()),
+                requires=requires_of(solution.pins[name].package) if name in solution.pins else (),
             )
 
     def _noted(self, build: LockedBuild, name: NormalizedName) -> LockedBuild:
@@ -300,20 +305,6 @@ def _direct(pip: Pip, project: Project, combination: Combination) -> Iterator[Pa
         if source.editable:
             pip.editable_folders.add(source.place(project.directory))
         yield pip.pinned_to(name, source.link(project.directory), f"sources of {pyproject}")
-
-
-def _folders(
-    solution: Solution, problem: Problem
-) -> Iterator[tuple[str, NormalizedName, frozenset[str]]]:
-    """Return the folder, name and origins of each project that is installed from a folder."""
-    own = {source.name for source in problem.folders}
-    for source in problem.folders:
-        assert source.name is not None
-        others = solution.origins.get(source.name, frozenset())
-        yield str(source.outline), source.name, frozenset({PROJECT}) | others
-    for name, pin in solution.pins.items():
-        if pin.editable and pin.source is not None and name not in own:
-            yield str(pin.source.outline), name, solution.origins[name]
 
 
 def _pyproject(context: LockServices) -> str:

@@ -302,12 +302,11 @@ class PlannedBuilds(BuildPlanner):
         self._path = path
         self._planned = plan.by_id
         self._pins = {one.id: self._pin(one, one.source) for one in plan.builds}
-        self._wheels_of = {
-            one.id: {
-                str(package.name): self._pin(one, package)
-                for package in one.environment
-                if not isinstance(package, str)
-            }
+        self._environments = {
+            one.id: tuple(
+                self._pins[other] if isinstance(other, str) else self._pin(one, other)
+                for other in one.environment
+            )
             for one in plan.builds
         }
 
@@ -347,11 +346,7 @@ class PlannedBuilds(BuildPlanner):
     def plan(self, source: Source, solution: Solution | None) -> BuildPlan:  # noqa: ARG002
         """Return a build as the plan has it."""
         planned = self._planned[source.url]
-        wheels = self._wheels_of[planned.id]
-        pins = tuple(
-            self._pins[one] if isinstance(one, str) else wheels[one.name]
-            for one in planned.environment
-        )
+        pins = self._environments[planned.id]
         return BuildPlan(planned.mode, planned.chosen_by, planned.requirements, pins)
 
     def request(

@@ -111,11 +111,9 @@ class _MultiTargetLock:
     _rounds: SharedResults[Rounds] = field(
         default_factory=lambda: SharedResults(keep_errors=True), init=False
     )
-    _resolvers: dict[Case, LockResolver] = field(default_factory=dict, init=False)
-    _problems: dict[Case, Problem] = field(default_factory=dict, init=False)
-    _sources: dict[Case, Mapping[NormalizedName, PackageSource]] = field(
-        default_factory=dict, init=False
-    )
+    _resolvers: dict[Case, LockResolver] = field(init=False)
+    _problems: dict[Case, Problem] = field(init=False)
+    _sources: dict[Case, dict[NormalizedName, PackageSource]] = field(init=False)
 
     def __post_init__(self) -> None:
         context = self.making.context
@@ -129,8 +127,22 @@ class _MultiTargetLock:
         self.order = sorted(cases, key=lambda case: not self._is_here(case))
         here = context.target.markers
         self.earlier = {case: _part_for(self.making.keep, case, here) for case in self.order}
-        for case in filter(self._is_here, self.order):
-            self._resolver(case)
+        self._resolvers = {case: self._resolver(case) for case in self.order}
+        self._problems = {
+            case: self.making.problem(resolver.builds.pip, case.combination)
+            for case, resolver in self._resolvers.items()
+        }
+        project = context.project
+        self._sources = {
+            case: sources_for(
+                project.configuration,
+                resolver.builds.target.markers,
+                project.file,
+                case.combination.chosen,
+            )
+            for case, resolver in self._resolvers.items()
+            if project is not None
+        }
         self.forks = Forks(
             work=self._in_fork,
             settle=self._settle_in_fork,
@@ -148,14 +160,7 @@ class _MultiTargetLock:
 
     def source_of(self, case: Case, name: NormalizedName) -> object:
         """Return where a package comes from in a case, other than pip's indexes."""
-        project = self.making.context.project
-        if project is None or not project.configuration.sources:
-            return None
-        if case not in self._sources:
-            markers = self._resolver(case).builds.target.markers
-            chosen = case.combination.chosen
-            self._sources[case] = sources_for(project.configuration, markers, project.file, chosen)
-        source = self._sources[case].get(name)
+        source = self._sources[case].get(name) if self._sources else None
         return None if source is None else (source.index, source.path, source.url)
 
     def solve(self, asked: Mapping[Case, Offered]) -> dict[Case, Solution]:
@@ -179,8 +184,6 @@ class _MultiTargetLock:
         """Resolve those of some cases that are asked for in threads of this process."""
         context = self.making.context
         cases = [case for case in cases if case in asked]
-        for case in cases:
-            self._problem(case)
         at_once = min(context.jobs, len(cases))
 
         def work(case: Case) -> Solution:
@@ -195,7 +198,7 @@ class _MultiTargetLock:
         self._failed.clear()
         found = {}
         for case, (solution, origins, config_settings) in self.forks.each(asked).items():
-            self._problem(case).origins.update(origins)
+            self._problems[case].origins.update(origins)
             self._config_settings.update(config_settings)
             if solution is not None:
                 found[case] = solution
@@ -206,7 +209,7 @@ class _MultiTargetLock:
         locks = {}
         offered: dict[NormalizedName, tuple[Version, ...]] = {}
         for case in self.order:
-            resolver, problem = self._resolver(case), self._problem(case)
+            resolver, problem = self._resolvers[case], self._problems[case]
             resolver.builds.offered = offered
             with _for(case):
                 resolution = resolver.settled(found[case], problem.folders)
@@ -224,9 +227,7 @@ class _MultiTargetLock:
         return case.target is None or case.target == self.here
 
     def _before_fork(self) -> None:
-        """Read what forks share, and end the threads of this process."""
-        for case in self.order:
-            self._problem(case)
+        """End the threads of this process."""
         for pip in (self.making.context.pip, *(one.builds.pip for one in self._resolvers.values())):
             pip.ahead.rest()  # a fork has only the thread that forks
 
@@ -238,12 +239,12 @@ class _MultiTargetLock:
 
     def _in_fork(self, case: Case, offered: Offered) -> _ForkResult:
         if self._is_here(case):
-            self._resolver(case).rounds.may_ask = False
+            self._resolvers[case].rounds.may_ask = False
         try:
             solution = self._solve(case, offered)
         except BackendNeededError:
             solution = None
-        return solution, self._problem(case).origins, self._config_settings
+        return solution, self._problems[case].origins, self._config_settings
 
     def _answer(self, question: tuple[Any, ...]) -> object:
         """Ask the host for a fork; what failed once is not built again."""
@@ -259,8 +260,8 @@ class _MultiTargetLock:
             raise
 
     def _solve(self, case: Case, offered: Offered) -> Solution:
-        problem = self._problem(case)
-        resolver = self._resolver(case)
+        problem = self._problems[case]
+        resolver = self._resolvers[case]
         preferred = self.making.pins(self.earlier[case] or self.making.keep)
         if not self.targets:  # what other combinations have comes before what an earlier lock had
             for name, versions in offered.items():
@@ -270,18 +271,8 @@ class _MultiTargetLock:
         with _for(case):
             return resolver.solve(problem, preferred, offered if self.targets else None)
 
-    def _problem(self, case: Case) -> Problem:
-        if case not in self._problems:
-            pip = self._resolver(case).builds.pip
-            self._problems[case] = self.making.problem(pip, case.combination)
-        return self._problems[case]
-
     def _resolver(self, case: Case) -> LockResolver:
-        if case not in self._resolvers:
-            self._resolvers[case] = self._new(case)
-        return self._resolvers[case]
-
-    def _new(self, case: Case) -> LockResolver:
+        """Make the resolver of a case; those of the host come first."""
         context, combination = self.making.context, case.combination
         more: dict[str, Any] = {}
         if case.target is None:
