@@ -15,7 +15,7 @@ from pipshim.cli.sync import lock_of, write_lock
 from pipshim.lock.requirements_export import Where, write, write_build
 from pipshim.model import option_table
 from pipshim.model.requests import ExportOptions, ExportRequest, SelectionOptions
-from pipshim.model.selection import combination_of
+from pipshim.model.selection import chosen_of
 from pipshim.model.universal_lock import lock_for
 from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import plural
@@ -64,14 +64,14 @@ class ExportCommand(FollowingCommand):
         ):
             lock = lock_of(context, request)
             where = Where(context.lock_path, Path.cwd())
+            selection = selected(request.selection, context.project, lock)
             if asked.build is not None:
-                wanted = selected(request.selection, context.project, lock)
-                combination = combination_of(lock, wanted, context.lock_path)
+                chosen = chosen_of(lock, selection, context.lock_path)
+                combination = lock.conflicts.chosen_by(chosen.origins)
                 part = lock_for(lock, context.target.markers, combination)
                 text = write_build(part, asked.build, asked, where)
             else:
                 project = context.project.name if context.project is not None else None
-                selection = selected(request.selection, context.project, lock)
                 text = write(lock, selection, asked, where, project)
             write_lock(context, lock)
             if output is None:

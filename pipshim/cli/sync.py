@@ -27,7 +27,7 @@ from pipshim.model.selection import (
     check_names,
     check_selection,
     check_target,
-    combination_of,
+    chosen_of,
     select,
 )
 from pipshim.model.selection_preferences import not_heeded
@@ -315,7 +315,7 @@ def part_of(context: Context, request: SyncRequest, lock: Lock) -> tuple[Lock, S
     """
     markers, path = context.target.markers, context.followed_path
     asked = selected(request.selection, None if context.is_lock_given else context.project, lock)
-    context.combination = combination_of(lock, asked, path)
+    context.combination = lock.conflicts.chosen_by(chosen_of(lock, asked, path).origins)
     check_environment(lock, markers, path)
     part = lock_for(lock, markers, context.combination)
     if part.config_settings and not context.is_given:

@@ -11,7 +11,7 @@ from pipshim.cli.command_base import PlainCommand
 from pipshim.model import option_table
 from pipshim.model.lock_graph import Graph, Need, Node, in_both, narrowing
 from pipshim.model.requests import SelectionOptions, TreeRequest
-from pipshim.model.selection import chosen_of, combination_of
+from pipshim.model.selection import chosen_of
 from pipshim.model.workspace_selection import selected
 from pipshim.progress.formatting import paint, use_color
 
@@ -77,7 +77,7 @@ class TreeCommand(PlainCommand):
         if asked != SelectionOptions():
             selection = selected(asked, found.project, found.lock)
             origins = chosen_of(found.lock, selection, found.path).origins
-            combination = combination_of(found.lock, selection, found.path)
+            combination = found.lock.conflicts.chosen_by(origins)
         graph = found.graph(origins=origins, combination=combination, builds=request.builds)
         if request.names:
             roots = [node for name in request.names for node in found.find(graph, name)]

@@ -14,7 +14,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.urls import without_credentials
 from pipshim.model.pylock import key_of, table_of
 from pipshim.model.requirements import simplified
-from pipshim.model.selection import chosen_of, combination_of
+from pipshim.model.selection import chosen_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -65,8 +65,8 @@ def write(
 
     """
     path = where.path
-    combination_of(lock, options, path)  # refuses what excludes each other
     chosen = chosen_of(lock, options, path)
+    lock.conflicts.chosen_by(chosen.origins)  # refuses what excludes each other
     extras, groups, wanted = chosen.extras, chosen.groups, chosen.origins
     selected: list[tuple[Package, Marker | None]] = []
     for package in lock.packages:

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from pipshim.base.errors import LockError, UnknownNameError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.combinations import PROJECT, Combination, selected
+from pipshim.model.combinations import PROJECT, selected
 from pipshim.model.targets import target_of_markers
 
 if TYPE_CHECKING:
@@ -161,19 +161,6 @@ def check_selection(options: SelectionOptions, project: Project) -> None:
     check_names(options, extras=extras, groups=groups, where=project.file.name)
     if project.conflicts:
         project.conflicts.chosen_by(choose(options, extras, groups, defaults).origins)
-
-
-def combination_of(lock: Lock, options: SelectionOptions, path: Path) -> Combination:
-    """Return the selected combination of conflicting extras and groups.
-
-    Raises:
-        UnknownNameError: the lock has no such extra or group.
-        UsageError: two extras or groups exclude each other.
-
-    """
-    if not lock.conflicts:
-        return Combination()
-    return lock.conflicts.chosen_by(chosen_of(lock, options, path).origins)
 
 
 def check_environment(lock: Lock, environment: Mapping[str, str], path: Path) -> None:

@@ -82,6 +82,9 @@ class Transaction:
     bytecode: bool = False
     observer: Observer = events.ignore
     tree_of: Callable[[Installed], UnpackedWheel | None] = lambda _: None
+    _journal: Journal = field(init=False)
+    _leaving: UninstallPaths = field(init=False)
+    _coming: _Coming = field(init=False)
 
     def make(
         self,
@@ -104,72 +107,65 @@ class Transaction:
         """
         steps = [step for step in steps if step.action != "keep"]
         ready = self._compiled(ready)
-        leaving = self._leaving(steps, ready)
+        leaving = self._leaving = self._to_remove(steps, ready)
         staying = [one for one in self.present.values() if one.name not in leaving.files]
-        coming = self._look(ready, staying)
-        lost = self._lost(leaving, staying, coming)
+        coming = self._coming = self._look(ready, staying)
+        lost = self._lost(staying)
         self._warn(coming.shared)
         # What changes what is there goes one after the other; what only comes is linked at once.
         added = [s.name for s in steps if s.old is None and s.name not in coming.in_the_way]
-        journal = Journal(self.target)
+        self._journal = Journal(self.target)
         try:
-            changing = [step for step in steps if step.name not in added]
-            self._change(journal, changing, ready, leaving, coming)
+            self._change([step for step in steps if step.name not in added], ready)
             for tree, files in lost:
-                self._restore(journal, tree, files)
-            self._add(journal, {name: ready[name] for name in added if name in ready}, coming)
+                self._restore(tree, files)
+            self._add({name: ready[name] for name in added if name in ready})
             for made in last:
-                self._add_last(journal, *made(), coming)
-            self._note_shared(journal, leaving, coming)
+                self._add_last(*made())
+            self._note_shared()
         except BaseException:
-            journal.undo()
+            self._journal.undo()
             raise
-        journal.commit()
+        self._journal.commit()
 
-    def _change(
-        self,
-        journal: Journal,
-        steps: Iterable[Step],
-        ready: Mapping[NormalizedName, Ready],
-        leaving: UninstallPaths,
-        coming: _Coming,
-    ) -> None:
+    def _change(self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]) -> None:
         """Remove old files and those in the way, and link the new ones."""
         taken: set[str] = set()
         for step in steps:
             name = step.name
             # One that comes later may have what comes now: that goes now too.
-            old = dict.fromkeys([*leaving.files.get(name, ()), *coming.in_the_way.get(name, ())])
-            self._take(journal, step, [path for path in old if path not in taken])
+            old = dict.fromkeys(
+                [*self._leaving.files.get(name, ()), *self._coming.in_the_way.get(name, ())]
+            )
+            self._take(step, [path for path in old if path not in taken])
             taken.update(old)
             if step.action == "remove":
                 self.observer(events.Removed(name, step.old or ""))
             elif name in ready:
-                self._link(journal, name, ready[name], coming)
+                self._link(name, ready[name])
                 self._installed(name, ready[name])
 
-    def _add(self, journal: Journal, new: Mapping[NormalizedName, Ready], coming: _Coming) -> None:
+    def _add(self, new: Mapping[NormalizedName, Ready]) -> None:
         """Link distributions without a predecessor, the largest first."""
         each(
-            lambda name: self._link(journal, name, new[name], coming),
+            lambda name: self._link(name, new[name]),
             sorted(new, key=lambda name: new[name].tree.weight, reverse=True),
             at_once=min(_MOST_THREADS, available_cores()),
         )
         for name, one in new.items():
             self._installed(name, one)
 
-    def _add_last(
-        self, journal: Journal, name: NormalizedName, ready: Ready, coming: _Coming
-    ) -> None:
+    def _add_last(self, name: NormalizedName, ready: Ready) -> None:
         """Link what could be built only when the rest was in place."""
         one = self._compiled({name: ready})[name]
         scanned = installed.scan(site_folders(self.target))
         late = self._look({name: one}, [it for it in scanned.values() if it.name != name])
         self._warn(late.shared)
-        self._take(journal, None, late.in_the_way.get(name, ()))
-        self._link(journal, name, one, late)
+        self._take(None, late.in_the_way.get(name, ()))
+        self._coming.skip[name] = late.skip.get(name, set())
+        self._coming.shared += late.shared
+        self._link(name, one)
         self._installed(name, one)
-        coming.shared.extend(late.shared)
 
     def _compiled(self, ready: Mapping[NormalizedName, Ready]) -> dict[NormalizedName, Ready]:
         """Add bytecode to new distributions, if it is wanted."""
@@ -181,7 +177,7 @@ class Transaction:
             for (name, one), tree in zip(ready.items(), trees, strict=True)
         }
 
-    def _leaving(
+    def _to_remove(
         self, steps: Iterable[Step], ready: Mapping[NormalizedName, Ready]
     ) -> UninstallPaths:
         """Return the files of each distribution that is removed or replaced."""
@@ -248,13 +244,11 @@ class Transaction:
             path, tuple(sorted(names)), differs or (known is not None and known.differs)
         )
 
-    def _lost(
-        self, leaving: UninstallPaths, staying: Iterable[Installed], coming: _Coming
-    ) -> list[tuple[UnpackedWheel, list[str]]]:
+    def _lost(self, staying: Iterable[Installed]) -> list[tuple[UnpackedWheel, list[str]]]:
         """Find the files to restore for distributions that shared them with removed ones."""
-        due = {_real(one.path) for one in coming.shared}
+        due = {_real(one.path) for one in self._coming.shared}
         found: dict[NormalizedName, list[str]] = {}
-        for path, hashes in leaving.left.items():
+        for path, hashes in self._leaving.left.items():
             name = max(hashes)
             if path.endswith(".pyc"):
                 continue  # it goes with its source
@@ -273,13 +267,13 @@ class Transaction:
                 )
         return restored
 
-    def _restore(self, journal: Journal, tree: UnpackedWheel, paths: Collection[str]) -> None:
-        self._take(journal, None, [one for path in paths for one in (path, *bytecode_of(path))])
+    def _restore(self, tree: UnpackedWheel, paths: Collection[str]) -> None:
+        self._take(None, [one for path in paths for one in (path, *bytecode_of(path))])
         names: dict[str, list[str]] = {}
         for path in paths:
             folder, _, name = path.rpartition("/")
             names.setdefault(folder, []).append(name)
-        journal.announce(names)
+        self._journal.announce(names)
         placed = {path for path in tree.destinations(self.target) if _real(path) in paths}
         restore(tree, self.target, placed, self.linker)
 
@@ -297,29 +291,29 @@ class Transaction:
                 f"{owners[-1]}'s {'is' if len(paths) == 1 else 'are'} used"
             )
 
-    def _note_shared(self, journal: Journal, leaving: UninstallPaths, coming: _Coming) -> None:
+    def _note_shared(self) -> None:
         """Note in the environment which files several distributions have now."""
         prefix = os.path.realpath(self.target.prefix)
         path = f"{prefix}/{shared_files.NAME}"
         files: dict[str, tuple[str, ...]] = {}
         for name, owners in shared_files.read(prefix).items():
-            left = tuple(one for one in owners if one not in leaving.files)
+            left = tuple(one for one in owners if one not in self._leaving.files)
             if len(left) > 1:
                 files[name] = left
-        for one in coming.shared:
+        for one in self._coming.shared:
             real = _real(one.path)
             if real.startswith(f"{prefix}/"):
                 files[real[len(prefix) + 1 :]] = one.owners
         if os.path.lexists(path):
-            self._take(journal, None, [path])
+            self._take(None, [path])
         if files:
-            journal.announce({prefix: [shared_files.NAME]})
+            self._journal.announce({prefix: [shared_files.NAME]})
             with open(path, "xb") as file:  # noqa: PTH123
                 file.write(shared_files.note(prefix, files))
 
-    def _take(self, journal: Journal, step: Step | None, paths: Iterable[str]) -> None:
+    def _take(self, step: Step | None, paths: Iterable[str]) -> None:
         try:
-            journal.take(paths)
+            self._journal.take(paths)
         except OSError as error:
             where = error.filename or self.target.prefix
             where = f"{where}: {reason(error, where)}"
@@ -327,7 +321,7 @@ class Transaction:
                 raise InstallError(f"cannot remove {where}") from error
             raise InstallError(f"{step.name} {step.old} cannot be removed: {where}") from error
 
-    def _link(self, journal: Journal, name: NormalizedName, one: Ready, coming: _Coming) -> None:
+    def _link(self, name: NormalizedName, one: Ready) -> None:
         install(
             one.tree,
             self.target,
@@ -335,8 +329,8 @@ class Transaction:
             requested=name in self.requested,
             direct_url=one.direct_url,
             origin={**one.origin, WHEEL: one.tree.sha256, **one.tree.where(self.target)},
-            announce=journal.announce,
-            skip=coming.skip.get(name, ()),
+            announce=self._journal.announce,
+            skip=self._coming.skip.get(name, ()),
         )
 
     def _say(self, text: str) -> None:
