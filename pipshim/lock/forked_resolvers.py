@@ -28,7 +28,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.model.events import Pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
@@ -91,9 +91,18 @@ class ParentProcess:
 
 @dataclass(eq=False)
 class _Fork:
+    """A fork.
+
+    Attributes:
+        items: those that it has worked on, or is going to.
+        left: those that it is asked for now, the one that it works on first.
+
+    """
+
     process: BaseProcess
     connection: Connection
     items: set[object] = field(default_factory=set)
+    left: list[Any] = field(default_factory=list)
 
     def send(self, value: object) -> None:
         with suppress(ConnectionError):  # it has ended: that shows when it is listened to
@@ -134,43 +143,34 @@ class Forks(Generic[Item, Asked, Found]):
         from multiprocessing.connection import wait  # noqa: PLC0415 seldom needed
 
         order = list(asked)
-        waiting = list(order)
-        running: dict[Any, tuple[_Fork, Item]] = {}
+        for item in order:
+            self._fork_of(item).left.append(item)
+        for fork in self._forks:
+            fork.send([(item, asked[item]) for item in fork.left])
         found: dict[Item, Found] = {}
         failed: dict[Item, PipshimError] = {}
-        has_idle = True
-        while waiting or running:
-            busy = [fork for fork, _ in running.values()]
-            for fork, item in self._assigned(waiting, busy) if has_idle else ():
-                waiting.remove(item)
-                running[fork.connection] = fork, item
-                fork.send((item, asked[item]))
-            has_idle = False
-            for connection in wait(list(running)):
-                fork, item = running[connection]
-                kind, value = self._receive(fork, item)
+        while working := {fork.connection: fork for fork in self._forks if fork.left}:
+            for connection in wait(list(working)):
+                fork = working[connection]  # type: ignore[index]
+                kind, value = self._receive(fork)
                 if kind == "events":
                     for event in value:
                         self.observer(event)
-                    continue
-                if kind == "question":
+                elif kind == "question":
                     fork.send(self._answered(value))
-                    continue
-                has_idle = True
-                del running[connection]
-                if kind == "done":
-                    found[item] = value
+                elif kind == "done":
+                    found[fork.left.pop(0)] = value
                 else:
-                    failed[item], trace = value
-                    failed[item].__cause__ = _ForkTraceback(f"in another process\n{trace}")
+                    error, trace = value
+                    error.__cause__ = _ForkTraceback(f"in another process\n{trace}")
+                    failed[fork.left.pop(0)] = error
             if failed:
-                first = min(failed, key=order.index)
-                before = order[: order.index(first)]
-                waiting = [item for item in waiting if item in before]
-                if not waiting and not any(item in before for _, item in running.values()):
-                    for fork, _ in running.values():
+                first = min(map(order.index, failed))
+                busy = [fork for fork in self._forks if fork.left]
+                if all(order.index(fork.left[0]) > first for fork in busy):
+                    for fork in busy:
                         self._end(fork)
-                    raise failed[first]
+                    raise failed[order[first]]
         return {item: found[item] for item in order}
 
     def close(self) -> None:
@@ -178,20 +178,14 @@ class Forks(Generic[Item, Asked, Found]):
         for fork in list(self._forks):
             self._end(fork)
 
-    def _assigned(self, waiting: list[Item], busy: list[_Fork]) -> Iterator[tuple[_Fork, Item]]:
-        """Give idle forks the items that they had before, else new ones."""
-        known = {item for fork in self._forks for item in fork.items}
-        new = [item for item in waiting if item not in known]
-        for fork in [one for one in self._forks if one not in busy]:
-            own = [item for item in waiting if item in fork.items] or new[:1]
-            if own:
-                new = [item for item in new if item != own[0]]
-                fork.items.add(own[0])
-                yield fork, own[0]
-        while new and len(self._forks) < self.at_once:
-            fork = self._begin()
-            fork.items.add(new[0])
-            yield fork, new.pop(0)
+    def _fork_of(self, item: Item) -> _Fork:
+        """Return the fork that had an item before, else one with few."""
+        known = next((fork for fork in self._forks if item in fork.items), None)
+        if known is None and len(self._forks) < self.at_once:
+            known = self._begin()
+        fork = known or min(self._forks, key=lambda one: len(one.items))
+        fork.items.add(item)
+        return fork
 
     def _begin(self) -> _Fork:
         import multiprocessing  # noqa: PLC0415 seldom needed
@@ -217,7 +211,7 @@ class Forks(Generic[Item, Asked, Found]):
         fork.process.join()
         fork.connection.close()
 
-    def _receive(self, fork: _Fork, item: Item) -> tuple[str, Any]:
+    def _receive(self, fork: _Fork) -> tuple[str, Any]:
         try:
             message: tuple[str, Any] = fork.connection.recv()
         except (EOFError, ConnectionError):
@@ -226,7 +220,7 @@ class Forks(Generic[Item, Asked, Found]):
             self._end(fork)
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             error = PipshimError(
-                f"{item}: the process that worked for it has ended {how}",
+                f"{fork.left[0]}: the process that worked for it has ended {how}",
                 hint="if memory ran out, run fewer at once: -j 1",
             )
             return "failed", (error, "")
@@ -255,12 +249,12 @@ class Forks(Generic[Item, Asked, Found]):
             origin = ParentProcess(connection)
             self.settle(origin)
             while True:
-                item, asked = connection.recv()
-                try:
-                    origin.tell("done", self.work(item, asked))
-                except Exception as error:  # noqa: BLE001 it is raised where it was asked for
-                    trace = "".join(traceback.format_exception(error))
-                    origin.tell("failed", (self.explain(error), trace))
+                for item, asked in connection.recv():
+                    try:
+                        origin.tell("done", self.work(item, asked))
+                    except Exception as error:  # noqa: BLE001 it is raised where it was asked for
+                        trace = "".join(traceback.format_exception(error))
+                        origin.tell("failed", (self.explain(error), trace))
         finally:
             # Nothing of what the other process would do at its end is done here.
             os._exit(1)
