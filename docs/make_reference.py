@@ -17,8 +17,7 @@ from pip import __version__ as pip_version
 
 from pipshim.cli.pip_main import create
 from pipshim.model.option_parsing import ParserOption
-from pipshim.model.settings import Configuration
-from pipshim.project.settings import SETTINGS
+from pipshim.model.settings import SETTINGS, Configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,9 +122,9 @@ def settings_table() -> str:
     defaults = vars(Configuration())
     rows = ["| setting | values | meaning |", "|---|---|---|"]
     for key, setting in SETTINGS.items():
-        default = defaults[key.replace("-", "_")]
+        about, default = setting.metadata, defaults[key.replace("-", "_")]
         note = f'; default `"{default}"`' if isinstance(default, str) else ""
-        rows.append(f"| `{key}` | {cell(setting.values)}{note} | {cell(setting.meaning)} |")
+        rows.append(f"| `{key}` | {cell(about['values'])}{note} | {cell(about['meaning'])} |")
     return "\n".join(rows) + "\n"
 
 

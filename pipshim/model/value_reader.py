@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 ReadValue = Callable[[object, KeyPath], Any]
 """Checks and converts the value at a key path."""
+
+Read = Callable[["Reader", object, KeyPath], Any]
+"""The same with a reader: one of its methods, for example."""
+
+READ = "read"
+"""The key of a field's reader in its metadata."""
 
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
@@ -117,6 +124,19 @@ class Reader:
         return {
             key.replace("-", "_"): kinds[key](item, (*path, key)) for key, item in table.items()
         }
+
+    def instance(self, value: object, path: KeyPath, cls: type[T], *, hint: str | None = None) -> T:
+        """Return a table as an instance of a class, whose fields say how they are read.
+
+        Args:
+            hint: if a field without a default is not there.
+
+        """
+        found = fields_by_key(cls)
+        kinds = {key: partial(one.metadata[READ], self) for key, one in found.items()}
+        missing = dataclasses.MISSING
+        needs = [k for k, one in found.items() if one.default is one.default_factory is missing]
+        return cls(**self.record(value, path, kinds, needs=needs, hint=hint))
 
     def get(
         self,
@@ -243,6 +263,35 @@ class Reader:
     def requirements(self, value: object, path: KeyPath) -> tuple[Requirement, ...]:
         """Return an array of requirements."""
         return tuple(self.requirement(item, at) for item, at in self.array(value, path))
+
+
+def fields_by_key(cls: Any) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a class by their keys in TOML: ``exclude-newer`` of `exclude_newer`."""
+    return {one.name.replace("_", "-"): one for one in dataclasses.fields(cls)}
+
+
+def read_by(read: Read, **more: Any) -> Any:
+    """Declare a field, and how its value is read (`Reader.instance`)."""
+    return dataclasses.field(metadata={READ: read}, **more)
+
+
+def instance_of(cls: type, hint: str | None = None) -> Read:
+    """Return the reader of a table for `Reader.instance`."""
+    return lambda reader, value, path: reader.instance(value, path, cls, hint=hint)
+
+
+def array_of(read: Read) -> Read:
+    """Return the reader of an array of what `read` reads."""
+    return lambda reader, value, path: tuple(
+        read(reader, item, at) for item, at in reader.array(value, path)
+    )
+
+
+def by_package(read: Read) -> Read:
+    """Return the reader of a table that has what `read` reads for each package."""
+    return lambda reader, value, path: {
+        name: read(reader, item, at) for name, item, at in reader.by_name(value, path)
+    }
 
 
 def _requirement(text: str) -> Requirement:

@@ -25,11 +25,10 @@ from pipshim.base.spelling import nearest
 from pipshim.base.toml_files import KeyPath, line_finder
 from pipshim.model.combinations import PROJECT, origin_of_member
 from pipshim.model.project import PYPROJECT, STDIN, Project
-from pipshim.model.settings import Configuration
+from pipshim.model.settings import SETTINGS, Configuration, load_configuration
 from pipshim.model.value_reader import Reader
 from pipshim.project import script_metadata, uv_settings
 from pipshim.project.conflicts import read_conflicts
-from pipshim.project.settings import SETTINGS, load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

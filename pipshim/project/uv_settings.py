@@ -11,7 +11,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipshim.base import toml_files
-from pipshim.project.settings import INDEX_KEYS, SOURCE_KEYS
+from pipshim.model.package_sources import SOURCE_KEYS, Index
+from pipshim.model.value_reader import fields_by_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -89,7 +90,7 @@ def _sources(value: dict[str, Any], ignored: list[str]) -> object:
 
 def _indexes(value: list[Any], ignored: list[str]) -> object:
     return [
-        {"name": f"index-{number}", **_only(INDEX_KEYS, entry, "index", ignored)}
+        {"name": f"index-{number}", **_only(fields_by_key(Index), entry, "index", ignored)}
         if isinstance(entry, dict)
         else entry
         for number, entry in enumerate(value, 1)

@@ -12,10 +12,14 @@ from packaging.version import Version
 from pipshim.base.errors import ProjectError
 from pipshim.base.spelling import nearest
 from pipshim.base.toml_files import line_finder
-from pipshim.model.settings import Configuration, ExtraBuildRequirement, StaticMetadata
+from pipshim.model.settings import (
+    Configuration,
+    ExtraBuildRequirement,
+    StaticMetadata,
+    load_configuration,
+)
 from pipshim.model.targets import TargetName
 from pipshim.model.value_reader import Reader, format_key
-from pipshim.project.settings import load_configuration
 
 if sys.version_info >= (3, 11):
     import tomllib

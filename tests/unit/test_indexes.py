@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 from pipshim.base.errors import ProjectError
 from pipshim.model.index_routes import IndexRoutes, Locations, routes_of
 from pipshim.model.package_sources import Index
+from pipshim.model.settings import load_configuration
 from pipshim.model.value_reader import Reader
-from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
     from pipshim.model.settings import Configuration

@@ -10,8 +10,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from pipshim.base.errors import ProjectError
+from pipshim.model.settings import load_configuration
 from pipshim.model.value_reader import Reader
-from pipshim.project.settings import load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipshim.base.errors import ProjectError
+from pipshim.model.settings import SETTINGS
 from pipshim.project.pyproject import read_project
-from pipshim.project.settings import SETTINGS
 from pipshim.project.uv_settings import read_versions, translate
 
 if sys.version_info >= (3, 11):
