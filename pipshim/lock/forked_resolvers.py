@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pipshim.base.errors import PipshimError
 from pipshim.base.forked_process import can_fork
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.events import Pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from pipshim.model.events import Event, Observer
 
 AVAILABLE = can_fork()
-
-_PINS_SECONDS = 0.1
-"""How long a fork collects pins before it reports them."""
 
 _PATIENCE_SECONDS = 0.5
 """How long a fork waits for threads that may be another library's."""
@@ -53,15 +49,10 @@ class ParentProcess:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._alone = threading.Lock()
-        self._events: list[Event] = []
-        self._due = 0.0
 
     def observe(self, event: Event, /) -> None:
-        """Pass on an event; pins, of which there are many, a tenth of a second later."""
-        with self._alone:
-            self._events.append(event)
-        if not isinstance(event, Pinned) or time.monotonic() > self._due:
-            self._tell_events()
+        """Pass on an event."""
+        self.tell("event", event)
 
     def ask(self, question: object) -> Any:
         """Ask that process."""
@@ -73,17 +64,6 @@ class ParentProcess:
 
     def tell(self, kind: str, value: object) -> None:
         """Send a message; messages sent while it is pickled go before it."""
-        self._tell_events()
-        self._send(kind, value)
-
-    def _tell_events(self) -> None:
-        with self._alone:
-            events, self._events = self._events, []
-            self._due = time.monotonic() + _PINS_SECONDS
-        if events:
-            self._send("events", events)
-
-    def _send(self, kind: str, value: object) -> None:
         text = pickle.dumps((kind, value))
         with self._alone:
             self._connection.send_bytes(text)
@@ -153,9 +133,8 @@ class Forks(Generic[Item, Asked, Found]):
             for connection in wait(list(working)):
                 fork = working[connection]  # type: ignore[index]
                 kind, value = self._receive(fork)
-                if kind == "events":
-                    for event in value:
-                        self.observer(event)
+                if kind == "event":
+                    self.observer(value)
                 elif kind == "question":
                     fork.send(self._answered(value))
                 elif kind == "done":
