@@ -216,7 +216,7 @@ class LockMaker:
             yield LockedFolder(
                 path=relative_path(self.context, source.outline),
                 name=name,
-                build=self._noted(resolution.folders[str(source.outline)], name),
+                builds={None: self._noted(resolution.folders[str(source.outline)], name)},
                 origins=of_problem | solution.origins.get(name, frozenset()),
                 requires=requires_of(solution.pins[name].package) if name in solution.pins else (),
             )

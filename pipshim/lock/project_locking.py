@@ -186,7 +186,7 @@ def completed(context: LockServices, lock: Lock, selection: Selection) -> tuple[
         LockedFolder(
             path=relative_path(context, source.directory),
             name=name,
-            build=resolution.folders[str(source.directory)],
+            builds={None: resolution.folders[str(source.directory)]},
             origins=frozenset({PROJECT}),
         )
         for name, source in sources.items()

@@ -325,7 +325,7 @@ class _Reading:
             return
         builds: dict[str | None, LockedBuild]
         if isinstance(of, LockedFolder):
-            builds = dict(of.builds.items()) or {None: of.build}
+            builds = dict(of.builds)
         else:
             locked = self._lock.builds.get(key_of(of))
             builds = builds_from_dict(table_of(of)) or ({None: locked} if locked else {})

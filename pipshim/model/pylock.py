@@ -110,7 +110,7 @@ def _without_empty(said: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value}
 
 
-def builds_as_dict(builds: Mapping[str, LockedBuild]) -> dict[str, Any]:
+def builds_as_dict(builds: Mapping[Any, LockedBuild]) -> dict[str, Any]:
     """Write how something is built in several cases: once, if all are alike."""
     if len(set(builds.values())) > 1:
         return {"builds": {case: one.to_dict() for case, one in sorted(builds.items())}}
@@ -133,18 +133,22 @@ class LockedFolder:
         path: the folder, relative to the lock's.
         origins: what requires it.
         requires: what it requires; for the project itself, see the lock's `roots`.
-        builds: how it is built in cases where `build` does not apply.
+        builds: how it is built, by case; the key None is valid in every case.
         cases: those that it is for; None for all.
 
     """
 
     path: str
     name: NormalizedName
-    build: LockedBuild
+    builds: Mapping[str | None, LockedBuild] = field(hash=False)
     origins: frozenset[str]
     requires: tuple[str, ...] = ()
-    builds: Mapping[str, LockedBuild] = field(default_factory=dict, hash=False)
     cases: tuple[str, ...] | None = None
+
+    @property
+    def build(self) -> LockedBuild:
+        """How it is built in the one case of a lock, or in the first one."""
+        return next(iter(self.builds.values()))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -152,7 +156,7 @@ class LockedFolder:
             "path": self.path,
             "for": sorted(self.origins),
             **_without_empty({"cases": [*(self.cases or ())], "requires": [*self.requires]}),
-            **(builds_as_dict(self.builds) if self.builds else {"build": self.build.to_dict()}),
+            **builds_as_dict(self.builds),
         }
 
     @classmethod
@@ -163,10 +167,9 @@ class LockedFolder:
         return cls(
             path=data["path"],
             name=canonicalize_name(data["name"]),
-            build=next(iter(builds.values())),
+            builds=builds,
             origins=frozenset(data["for"]),
             requires=tuple(map(str, data.get("requires", ()))),
-            builds={name: one for name, one in builds.items() if name is not None},
             cases=tuple(map(str, data["cases"])) if "cases" in data else None,
         )
 

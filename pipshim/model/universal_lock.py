@@ -161,8 +161,7 @@ def _folders_of(lock: Lock, case: Case, off: AbstractSet[str]) -> tuple[LockedFo
     return tuple(
         replace(
             one,
-            build=one.builds.get(str(case), one.build),
-            builds={},
+            builds={None: one.builds.get(str(case), one.build)},
             cases=None,
             origins=one.origins - off,
         )
@@ -304,19 +303,16 @@ def _folders(locks: Mapping[Case, Lock]) -> tuple[LockedFolder, ...]:
     for case, lock in locks.items():
         for folder in lock.folders:
             by_path.setdefault(folder.path, {})[case] = folder
-    made = []
-    for found in by_path.values():
-        builds = {str(case): one.build for case, one in found.items()}
-        made.append(
-            replace(
-                next(iter(found.values())),
-                origins=frozenset().union(*(one.origins for one in found.values())),
-                requires=tuple(sorted({text for one in found.values() for text in one.requires})),
-                builds=builds if len(set(builds.values())) > 1 else {},
-                cases=tuple(map(str, sorted(found))) if len(found) < len(locks) else None,
-            )
+    return tuple(
+        replace(
+            next(iter(found.values())),
+            origins=frozenset().union(*(one.origins for one in found.values())),
+            requires=tuple(sorted({text for one in found.values() for text in one.requires})),
+            builds={str(case): one.build for case, one in found.items()},
+            cases=tuple(map(str, sorted(found))) if len(found) < len(locks) else None,
         )
-    return tuple(made)
+        for found in by_path.values()
+    )
 
 
 def _roots(locks: Iterable[Lock]) -> dict[str, tuple[str, ...]]:

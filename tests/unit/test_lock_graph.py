@@ -249,8 +249,8 @@ def test_the_project_and_editables_are_built_too() -> None:
         package("tool"),
         roots={"project": ["other"]},
         folders=(
-            LockedFolder(".", name, build("e1", "tool"), origins),
-            LockedFolder("../other", other, build("e1", "tool"), origins, ("lib",)),
+            LockedFolder(".", name, {None: build("e1", "tool")}, origins),
+            LockedFolder("../other", other, {None: build("e1", "tool")}, origins, ("lib",)),
         ),
         environments={"e1": ("tool==1",)},
     )

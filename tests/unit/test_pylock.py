@@ -70,11 +70,11 @@ FULL = Lock(
     build_packages=(TOOL,),
     environments={"abc": ("bb==1.0", "tool==1.0"), "none": ()},
     folders=(
-        LockedFolder(".", canonicalize_name("demo"), BUILD, frozenset({"project"})),
+        LockedFolder(".", canonicalize_name("demo"), {None: BUILD}, frozenset({"project"})),
         LockedFolder(
             "../other",
             canonicalize_name("other"),
-            LockedBuild(Mode.NO_ISOLATION, "pip.conf", "b", (), None),
+            {None: LockedBuild(Mode.NO_ISOLATION, "pip.conf", "b", (), None)},
             frozenset({"project"}),
         ),
     ),
@@ -174,7 +174,7 @@ def test_no_credentials_are_written() -> None:
         FULL,
         requirements=(f"x @ {url}", f"-r {url}"),
         builds={"aa==1.0": build, "tool==1.0": build},
-        folders=(LockedFolder(".", canonicalize_name("demo"), build, frozenset()),),
+        folders=(LockedFolder(".", canonicalize_name("demo"), {None: build}, frozenset()),),
     )
     text = write(lock, Path("/x"))
     assert "secret" not in text

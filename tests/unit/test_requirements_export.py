@@ -61,7 +61,7 @@ LOCK = Lock(
         canonicalize_name("fast"): frozenset({"extra speed"}),
         canonicalize_name("tester"): frozenset({"group dev"}),
     },
-    folders=(LockedFolder(".", canonicalize_name("demo"), BUILD, frozenset({"project"})),),
+    folders=(LockedFolder(".", canonicalize_name("demo"), {None: BUILD}, frozenset({"project"})),),
     environment=Marker("python_version == '3.11'"),
     extras=(canonicalize_name("speed"),),
     groups=("dev",),
@@ -155,7 +155,9 @@ def test_pip_would_refuse_what_has_no_hash(direct: Package) -> None:
 
 def test_an_editable_that_was_given() -> None:
     given = replace(LOCK, packages=(), requirements=("-e ../other",))
-    folder = LockedFolder("../other", canonicalize_name("other"), BUILD, frozenset({"project"}))
+    folder = LockedFolder(
+        "../other", canonicalize_name("other"), {None: BUILD}, frozenset({"project"})
+    )
     assert lines(replace(given, folders=(folder,))) == ["-e ../other"]
     # As a source of the project's, beside the project itself.
     beside = replace(given, requirements=(), folders=(*LOCK.folders, folder))

@@ -50,7 +50,9 @@ def lock(origins: Mapping[str, set[str]] = FOR, **more: Any) -> Lock:
     parts: dict[str, Any] = {
         "packages": tuple(package(name) for name in origins),
         "origins": {canonicalize_name(name): frozenset(of) for name, of in origins.items()},
-        "folders": (LockedFolder(".", canonicalize_name("demo"), build, frozenset({"project"})),),
+        "folders": (
+            LockedFolder(".", canonicalize_name("demo"), {None: build}, frozenset({"project"})),
+        ),
         "extras": (canonicalize_name("gpu"), canonicalize_name("draw")),
         "groups": ("dev", "docs", "lint"),
         "default_groups": ("dev",),

@@ -129,7 +129,7 @@ def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_pa
     one = LockedBuild(Mode.ISOLATED, "default", "b", ("tool",), "e1")
     other = replace(one, mode=Mode.MATCHED, environment="e2")
     aa, bb, tool = package("aa"), package("bb"), package("tool")
-    folder = LockedFolder(".", canonicalize_name("demo"), one, PROJECT)
+    folder = LockedFolder(".", canonicalize_name("demo"), {None: one}, PROJECT)
     here = lock(
         aa,
         bb,
@@ -145,7 +145,7 @@ def test_builds_are_said_once_where_targets_build_alike_and_else_for_each(tmp_pa
         builds={"aa==1.0": one, "bb==1.0": other},
         build_packages=(tool,),
         environments={"e1": ("tool==1.0",), "e2": ("tool==2.0",)},
-        folders=(replace(folder, build=other),),
+        folders=(replace(folder, builds={None: other}),),
     )
     made = again(merged_of({LINUX: here, MAC: there}), tmp_path)
     tables = [(one.tool or {})["pipshim"] for one in made.packages]
