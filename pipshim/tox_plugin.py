@@ -231,7 +231,7 @@ class PipshimEnvironment(VirtualEnv):
         )
         for key, option in _LISTS.items():
             self.conf.add_config(
-                keys=[key], of_type=list[str], default=[], desc=f"what pipshim gets as {option}"
+                keys=[key], of_type=list[str], default=[], desc=f"passed to pipshim as {option}"
             )
         super().register_config()
 

@@ -25,7 +25,7 @@ def test_keygen_creates_a_key_once_and_shows_its_public_part(cli: Cli, tmp_path:
     assert f'[tool.pipshim.remote]\n    trust = ["{public}"]' in out
     assert private not in out
     again = cli.fails("builds", "keygen", env={"PIPSHIM_SIGNING_KEY": str(path)}).err
-    assert f"there is a signing key: {path}; its public key is {public}" in again
+    assert f"a signing key exists already: {path}; its public key is {public}" in again
     assert path.read_text().strip() == private
     error = cli.fails("builds", "keygen", env={"PIPSHIM_SIGNING_KEY": private}, status=1).err
     assert "PIPSHIM_SIGNING_KEY has the key itself" in error

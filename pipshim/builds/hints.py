@@ -468,7 +468,7 @@ def _full_disk(_match: re.Match[str], build: FailedBuild) -> str:
 
 def _memory(build: FailedBuild) -> str:
     killed = "There was too little memory" if build.ran_out else "A program of the build was killed"
-    problem = killed if build.ran_out else f"{killed} or got no more memory"
+    problem = killed if build.ran_out else f"{killed} or could not allocate memory"
     story = f" {build.memory.text}" if build.memory is not None else ""
     if build.memory is not None and build.memory.setting is None:
         return (

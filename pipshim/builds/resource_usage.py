@@ -219,8 +219,8 @@ def describe_memory(usage: Usage, *, was_refused: bool = False) -> MemoryStory |
         there = f"this cgroup may use {size(found.total)} ({found.limit})"
     else:
         there = f"this machine has {size(found.total)}"
-    text = f"Its processes used {size(usage.peak)} together, and {there}; at the least, "
-    text += f"{size(found.available)} were left."
+    text = f"Its processes used {size(usage.peak)} together, and {there}, of which "
+    text += f"{size(found.available)} were left at the lowest point."
     # The setting is for as many processes as there are cores; so many were not enough.
     needed = 2 * max(usage.peak, found.total) * max(1.0, available_cores() / usage.processes)
     return MemoryStory(text, f"{max(1, math.ceil(needed / _GB))} GB")

@@ -66,8 +66,8 @@ class BuildsKeygenCommand(PlainCommand):
             present = signatures.read_key(self.environ, folder)
             known = f"; its public key is {signatures.public_of(present)}" if present else ""
             raise SigningError(
-                f"there is a signing key: {path}{known}",
-                hint="remove that file first if wheels shall be signed with another key",
+                f"a signing key exists already: {path}{known}",
+                hint="to sign wheels with another key, remove that file first",
             )
         made = signatures.new_key()
         signatures.write_key(made, path)

@@ -113,7 +113,7 @@ def _pull(request: StoreRequest, options: Values, root: Path) -> int:
 def _prune(request: StoreRequest, options: Values) -> int:
     if request.days is None and request.max_size is None:
         raise UsageError(
-            "cache store prune --remote: nothing says what can go",
+            "cache store prune --remote: neither --days nor --max-size is given",
             hint="pipshim cache store prune --remote --days 90 --max-size 200GB --dry-run",
         )
     with remote_files(request, options) as (store, _):

@@ -56,8 +56,8 @@ _LOCK_ONLY = (
 
 _OTHER_HELP = {
     "--debug": "Show tracebacks.",
-    "--no-build-isolation": "Build in the project's environment, without installing what the "
-    "build declares that it requires.",
+    "--no-build-isolation": "Build in the project's environment, without installing the "
+    "declared build requirements.",
     "--python": "The Python interpreter or environment to use.",
     "--require-virtualenv": "Change only virtual environments; fail otherwise.",
 }

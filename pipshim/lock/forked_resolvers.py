@@ -199,7 +199,7 @@ class Forks(Generic[Item, Asked, Found]):
             self._end(fork)
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             error = PipshimError(
-                f"{fork.left[0]}: the process that worked for it has ended {how}",
+                f"{fork.left[0]}: its process has ended {how}",
                 hint="if memory ran out, run fewer at once: -j 1",
             )
             return "failed", (error, "")

@@ -87,8 +87,8 @@ _BUILDING = (
 COMMON = (
     Option(
         "--resolution",
-        "Which versions are locked: highest (default), lowest, or lowest-direct (lowest "
-        "of what is required directly, highest of all else).",
+        "Which versions are locked: highest (default), lowest, or lowest-direct (lowest for "
+        "direct requirements, highest for all others).",
         "strategy",
         choices=STRATEGIES,
     ),
@@ -141,12 +141,12 @@ SYNC = CommandOptions(
     helps={
         "--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml), or install what "
         "this requirements file pins. Requirements files can be given several times.",
-        "--no-deps": "With a requirements file: do not ask what the pins themselves need.",
+        "--no-deps": "With a requirements file: ignore the dependencies of its pins.",
         "--script": "Make the environment of this script (PEP 723), not that of the project.",
     },
     options=(
         *_INSTALLING,
-        Option("--exact", "Remove what the lock does not have.", excludes="--inexact"),
+        Option("--exact", "Remove packages that the lock does not have.", excludes="--inexact"),
         Option("--inexact", "Remove nothing."),
         *declared(SyncOptions),
         *declared(LockOptions, "script"),
@@ -161,20 +161,20 @@ RUN = CommandOptions(
         *declared(RunOptions, "no_sync"),
         Option(
             "--with",
-            "Run with this too, in a layer over the environment, which stays as it is. "
-            "Can be given several times.",
+            "Run with this requirement too, in a layer over the environment, which is not "
+            "changed. Can be given several times.",
             "requirement",
             is_list=True,
         ),
         Option(
             "--with-editable",
-            "The same for a project in a folder, as an editable.",
+            "Run with the project in this folder too, as an editable.",
             "folder",
             is_list=True,
         ),
         Option(
             "--with-requirements",
-            "The same for the requirements of a file, or of a script's metadata.",
+            "Run with the requirements of this file, or of a script's metadata, too.",
             "file",
             is_list=True,
         ),
@@ -183,7 +183,7 @@ RUN = CommandOptions(
         *declared(RunOptions, "script", "env_files"),
         Option(
             "-m --module",
-            "Run this module; all that follows are its arguments.",
+            "Run this module; everything after it is an argument of the module.",
             "module",
             has_variable=False,
             ends_options=True,
@@ -248,7 +248,7 @@ STORE = CommandOptions(
     options=(
         Option(
             "--format",
-            "How info and list answer: text (default) or json.",
+            "The format of info and list: text (default) or json.",
             "format",
             choices=OUTPUT_FORMATS,
             default="text",

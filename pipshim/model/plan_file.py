@@ -354,7 +354,7 @@ class _Reader(Reader):
         """Return a text that can be written and passed on."""
         text = super().string(value, path)
         if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise self.error(path, "has a character that no text has")
+            raise self.error(path, "has an invalid character")
         return text
 
     def optional_text(self, value: object, path: KeyPath) -> str | None:

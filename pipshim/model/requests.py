@@ -90,11 +90,11 @@ class CommonOptions:
         "mode",
         choices=LINK_MODES,
     )
-    offline: bool = field("--offline", "Use only what the caches hold.")
+    offline: bool = field("--offline", "Contact no server; use only the caches.")
     progress: Progress = field(
         "--progress",
-        "How work is shown, on standard error: auto (default; live on a terminal), "
-        "plain, or json (a line an event).",
+        "How progress is shown on standard error: auto (default; live on a terminal), "
+        "plain, or json (one line per event).",
         "how",
         choices=PROGRESS,
         default="auto",
@@ -105,7 +105,7 @@ class CommonOptions:
     )
     output_format: OutputFormat = field(
         "--output-format",
-        "How the result is told: text (default), or json on standard output.",
+        "The format of the result: text (default), or json on standard output.",
         "format",
         choices=OUTPUT_FORMATS,
         default="text",
@@ -117,7 +117,7 @@ class CommonOptions:
         "where",
         BuildersAddress.parse,
     )
-    no_project: bool = field("--no-project", "Look for no project.")
+    no_project: bool = field("--no-project", "Do not look for a project.")
     remote: str | None = field(
         "--remote",
         "Where the wheels of other machines are: a folder, or a URL (s3, gs, abfs, sftp, https).",
@@ -127,7 +127,7 @@ class CommonOptions:
     )
     push: Push | None = field(
         "--push",
-        "Add what is built to the remote.",
+        "Add the results of builds to the remote.",
         choices=PUSHES,
         const="always",
         convert=lambda stored: stored or None,
@@ -192,10 +192,10 @@ class BuildOptions:
 class Upgrade:
     """What to lock anew."""
 
-    upgrade: bool = field("-U --upgrade", "Take the newest versions, not those that are locked.")
+    upgrade: bool = field("-U --upgrade", "Use the newest versions instead of the locked ones.")
     upgrade_packages: tuple[NormalizedName, ...] = names_field(
         "-P --upgrade-package",
-        "Take the newest version of this package. Can be given several times.",
+        "Use the newest version of this package. Can be given several times.",
         LOCKED,
     )
 
@@ -219,22 +219,23 @@ class LockOptions(Upgrade):
     dry_run: bool = field("--dry-run", "Change nothing; show what would change.")
     script: Path | None = field(
         "--script",
-        "Lock what the metadata of this script requires (PEP 723), beside it.",
+        "Lock the requirements of this script (PEP 723), in a file beside it.",
         "file",
         read_path,
         has_variable=False,
     )
     packages: tuple[NormalizedName, ...] = names_field(
         "--package",
-        "Lock the workspace of this member: all of it, as always. Can be given several times.",
+        "Lock the workspace of this member (always the whole workspace). Can be given "
+        "several times.",
         attrgetter("members"),
     )
-    all_packages: bool = field("--all-packages", "Lock the whole workspace, as always.")
+    all_packages: bool = field("--all-packages", "Lock the whole workspace (the default).")
     target_environments: tuple[TargetName, ...] = field(
         "--target-environment",
-        "Lock for this Python and platform as well (linux-x86_64-cp312, "
-        "macos-arm64-cp313, windows-x86_64-cp310 and the like), with the same versions where "
-        "that can be. Can be given several times.",
+        "Lock for this Python and platform as well (linux-x86_64-cp312, macos-arm64-cp313, "
+        "windows-x86_64-cp310 and the like), with the same versions where possible. Can be "
+        "given several times.",
         "name",
         TargetName.parse,
         is_list=True,
@@ -295,9 +296,7 @@ class SelectedParts:
 class ProjectForm:
     """Whether the project is installed, and how."""
 
-    no_editable: bool = field(
-        "--no-editable", "Install the project, and what is editable, as wheels."
-    )
+    no_editable: bool = field("--no-editable", "Install the project and other editables as wheels.")
     no_install_project: bool = field("--no-install-project", "Leave out the project itself.")
 
 
@@ -306,7 +305,7 @@ class LeftOut:
     """What is not installed."""
 
     no_install_local: bool = field(
-        "--no-install-local", "Leave out all that is a folder or file here."
+        "--no-install-local", "Leave out packages that come from folders or files on this machine."
     )
     no_install_packages: tuple[NormalizedName, ...] = names_field(
         "--no-install-package", "Leave this out.", LOCKED
@@ -349,7 +348,7 @@ class UpToDate:
     """Whether the lock may change."""
 
     locked: bool = field("--locked", "Fail if the lock is out of date.", excludes="--frozen")
-    frozen: bool = field("--frozen", "Do not look whether the lock is out of date.")
+    frozen: bool = field("--frozen", "Do not check whether the lock is out of date.")
 
 
 @dataclass(frozen=True)
@@ -374,7 +373,7 @@ class RunOptions:
     no_sync: bool = field("--no-sync", "Run in the environment as it is.")
     isolated: bool = field(
         "--isolated",
-        "Run in an environment of the project's lock alone, which is not the project's.",
+        "Run in a separate environment that has only the project's lock.",
     )
     script: bool = field(
         "-s --script",
@@ -383,8 +382,8 @@ class RunOptions:
     )
     env_files: tuple[Path, ...] = field(
         "--env-file",
-        "Give the command the variables of this file (NAME=VALUE, a line each) that are "
-        "not set. Can be given several times; a later file wins.",
+        "Set the variables of this file (NAME=VALUE lines) for the command, unless they are "
+        "set already. Can be given several times; a later file wins.",
         "file",
         read_path,
         is_list=True,
@@ -412,7 +411,7 @@ class ExportOptions:
         "--no-header", "Leave out the comment that says where it comes from.", convert=not_
     )
     annotate: bool = field(
-        "--no-annotate", "Leave out the comments that say what requires what.", convert=not_
+        "--no-annotate", "Leave out the comments that name who requires each package.", convert=not_
     )
 
 
@@ -555,12 +554,10 @@ class AddRequest(EditRequest):
         "path",
         is_list=True,
     )
-    extras: tuple[NormalizedName, ...] = names_field(
-        "--extra", "Add it with this extra of its own."
-    )
+    extras: tuple[NormalizedName, ...] = names_field("--extra", "Add the package with this extra.")
     index: tuple[str, str | None] | None = field(
         "--index",
-        "The named index that it comes from, and nowhere else; NAME=URL adds that index to "
+        "The name of the only index that it comes from; NAME=URL adds that index to "
         "pyproject.toml.",
         "name",
         read_index,
@@ -569,23 +566,25 @@ class AddRequest(EditRequest):
     )
     torch_backend: str | None = field(
         "--torch-backend",
-        "Take torch and what belongs to it from PyTorch's index for cpu, cu128, rocm6.4, xpu "
-        "and so on; auto asks the driver of the GPU.",
+        "Take torch, torchvision and torchaudio from PyTorch's index for cpu, cu128, "
+        "rocm6.4, xpu and so on; auto asks the driver of the GPU.",
         "backend",
         read_torch_backend,
         names=lambda _: list(TORCH_BACKENDS),
         has_variable=False,
     )
-    marker: str | None = field("-m --marker", "Add it for these environments (PEP 508).", "marker")
+    marker: str | None = field(
+        "-m --marker", "Add it with this environment marker (PEP 508).", "marker"
+    )
     bounds: Bounds = field(
         "--bounds",
-        "The specifier to write where none is given, by the version that is locked: "
+        "The kind of specifier to write for a requirement without one, by its locked version: "
         f"{', '.join(BOUNDS)} (default: lower, as in >=1.2.3).",
         "kind",
         choices=BOUNDS,
         default="lower",
     )
-    raw: bool = field("--raw", "Write what is given as it is, without bounds.")
+    raw: bool = field("--raw", "Write the requirement as given, without bounds.")
     requirements: tuple[str, ...] = ()
 
 
@@ -612,8 +611,8 @@ class StoreRequest:
     as_json: bool
     days: int | None = field(
         "--days",
-        "With prune: what was not used for so many days can go (default: 30); of a remote, what "
-        "was added earlier.",
+        "With prune: remove what was not used for this many days (default: 30); from a "
+        "remote, what was added earlier.",
         "n",
         read_days,
     )
@@ -625,11 +624,13 @@ class StoreRequest:
     )
     max_size: int | None = field(
         "--max-size",
-        "With prune --remote: how much its wheels may take together (50GB); the oldest go.",
+        "With prune --remote: the total size of the wheels to keep (50GB); the oldest are removed.",
         "size",
         read_size,
     )
-    dry_run: bool = field("--dry-run", "With remove and prune: change nothing; show what would go.")
+    dry_run: bool = field(
+        "--dry-run", "With remove and prune: change nothing; show what would be removed."
+    )
 
 
 @dataclass(frozen=True)
@@ -638,7 +639,7 @@ class BuildsHistoryOptions:
 
     limit: int = field(
         "--limit",
-        "Show so many builds at most, the newest (default: 50).",
+        "Show at most this many builds, the newest (default: 50).",
         "n",
         read_positive,
         default=50,
@@ -668,10 +669,10 @@ class TreeRequest(ExplainRequest):
     """``pipshim tree``."""
 
     invert: bool = field("--invert", "Show what needs a package, instead of what it needs.")
-    builds: bool = field("--builds", "Show build requirements too: which build has what.")
-    depth: int | None = field("-d --depth", "Show so many levels at most.", "n", read_positive)
+    builds: bool = field("--builds", "Show the build requirements of each build too.")
+    depth: int | None = field("-d --depth", "Show at most this many levels.", "n", read_positive)
     dedupe: bool = field(
-        "--no-dedupe", "Show what a package needs wherever it is needed.", convert=not_
+        "--no-dedupe", "Repeat the dependencies of a package wherever it occurs.", convert=not_
     )
 
 
@@ -681,7 +682,7 @@ class WhyRequest(ExplainRequest):
 
     limit: int = field(
         "--limit",
-        "Show so many chains of each package at most (default: 10).",
+        "Show at most this many chains for each package (default: 10).",
         "n",
         read_positive,
         default=10,

@@ -308,7 +308,7 @@ def _variable_patterns(reader: Reader, value: object, path: KeyPath) -> Patterns
     for item, at in reader.array(value, path):
         text = reader.string(item, at)
         if not is_pattern(text):
-            problem = f"is no pattern of variables' names: {text!r}"
+            problem = f"is not a pattern of variable names: {text!r}"
             raise reader.error(at, problem, hint="* stands for any characters, as in MYLIB_*")
         found.append(text)
     return Patterns(found)

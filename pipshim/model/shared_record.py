@@ -243,13 +243,13 @@ def _read(data: Mapping[str, Any], record: Record) -> SharedRecord:
     signature = data["signature"]
     _check(kind in KINDS, "its kind is unknown")
     is_duration = isinstance(seconds, float) and math.isfinite(seconds)
-    _check(is_duration and 0 <= seconds <= _MOST_SECONDS, "its duration is none")
+    _check(is_duration and 0 <= seconds <= _MOST_SECONDS, "its duration is not valid")
     try:
         read = MachineNeeds.from_json(needs) if needs is not None else None
     except ValueError:
         raise InvalidRecordError("what it needs of a machine is not valid") from None
-    _check(signature is None or _is_text(signature), "its signature is no text")
-    _check(bool(_KEY.fullmatch(data["key"])), "its key is none")
+    _check(signature is None or _is_text(signature), "its signature is not a text")
+    _check(bool(_KEY.fullmatch(data["key"])), "its key is not valid")
     return SharedRecord(
         kind, record, _result(kind, data["result"], record), seconds, read, data["key"], signature
     )
@@ -257,25 +257,27 @@ def _read(data: Mapping[str, Any], record: Record) -> SharedRecord:
 
 def _result(kind: Kind, data: Any, record: Record) -> SharedWheel | str | tuple[str, ...]:
     if kind == "metadata":
-        _check(isinstance(data, str), "its metadata is no text")
+        _check(isinstance(data, str), "its metadata is not a text")
         _check_metadata(data, record)
         return str(data)
     if kind == "requires":
         return _requirements(data)
     wheel = SharedWheel(**{**data, "requires": _requirements(data["requires"])})
-    _check(type(wheel.size) is int and 0 < wheel.size <= MOST_WHEEL_BYTES, "its size is none")
-    _check(is_source(wheel.sha256), "its hash is none")
-    _check(bool(_FILENAME.fullmatch(str(wheel.filename))), "its file has not the name of a wheel")
+    _check(type(wheel.size) is int and 0 < wheel.size <= MOST_WHEEL_BYTES, "its size is not valid")
+    _check(is_source(wheel.sha256), "its hash is not valid")
+    _check(
+        bool(_FILENAME.fullmatch(str(wheel.filename))), "its file does not have the name of a wheel"
+    )
     try:
         name, version, *_ = parse_wheel_filename(wheel.filename)
     except InvalidWheelFilename:
-        raise InvalidRecordError("its file has not the name of a wheel") from None
+        raise InvalidRecordError("its file does not have the name of a wheel") from None
     _check_version(record, "wheel", name, str(version))
     return wheel
 
 
 def _requirements(data: Any) -> tuple[str, ...]:
-    _check(isinstance(data, list) and all(map(_is_text, data)), "its requirements are no texts")
+    _check(isinstance(data, list) and all(map(_is_text, data)), "its requirements are not texts")
     _check(not any(map(_is_place, data)), "a requirement is not of the form NAME and versions")
     return tuple(data)
 
@@ -300,7 +302,7 @@ def _check_version(record: Record, what: str, name: str, version: str) -> None:
 def _check_record(record: Record) -> None:
     """Check the types of a record's values, and that none of them harms a terminal."""
     texts = (record.name, record.version, record.python, record.platform, record.mode)
-    _check(all(map(_is_text, texts)), "a text of its record is none")
+    _check(all(map(_is_text, texts)), "a text of its record is not valid")
     _check(record.mode in {str(mode) for mode in Mode}, "its build mode is unknown")
     _check(isinstance(record.compiled, bool), "a value is of the wrong type")
     _check(_is_name(record.name), "its package has no valid name")
@@ -309,13 +311,16 @@ def _check_record(record: Record) -> None:
     why = why_private(record)
     _check(why is None, f"it should not have been shared: {why}")
     for tool in filter(None, record.tools.values()):
-        _check(_is_text(tool.version) and tool.path == "", "a tool of its record is none")
+        _check(_is_text(tool.version) and tool.path == "", "a tool of its record is not valid")
     for digest in record.variables.values():
-        _check(digest is None or bool(_VALUE_DIGEST.fullmatch(digest)), "a variable is no digest")
+        _check(
+            digest is None or bool(_VALUE_DIGEST.fullmatch(digest)),
+            "the value of a variable is not a digest",
+        )
     for used in record.against.values():
-        _check(_is_text(used.version) and isinstance(used.counts, bool), "a version is none")
+        _check(_is_text(used.version) and isinstance(used.counts, bool), "a version is not valid")
     named = (*record.tools, *record.variables, *record.against, *record.config_settings)
-    _check(all(map(_is_text, named)), "a name in its record is none")
+    _check(all(map(_is_text, named)), "a name in its record is not valid")
 
 
 def _is_name(name: str) -> bool:

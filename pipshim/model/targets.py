@@ -89,7 +89,7 @@ class TargetName(NamedTuple):
         ):
             because = next((why for word, why in _NAMELESS if word.search(text)), "")
             meant = f"; did you mean {nearest(text, KNOWN)!r}?"
-            raise ValueError(f"{text!r} is no target{because}{meant}")
+            raise ValueError(f"{text!r} is not a target{because}{meant}")
         return cls(match["platform"], match["machine"], int(match["minor"]))
 
     @property

@@ -38,7 +38,7 @@ def open_store(
     try:
         urlsplit(address)
     except ValueError as error:
-        raise RemoteError(f"this is no valid URL: {error}") from error
+        raise RemoteError(f"invalid URL: {error}") from error
     if address.startswith("file:"):
         address = url2pathname(urlsplit(address).path)
     if "://" not in address:

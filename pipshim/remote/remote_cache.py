@@ -378,7 +378,7 @@ class RemoteCache:
                 return
             self._faults += 1
             self.is_over = self._faults >= _MOST_FAULTS
-        self.say(f"{why}; no more is asked of it" if self.is_over else why)
+        self.say(f"{why}; it is not asked again" if self.is_over else why)
 
     def reject_wheel(self, shared: SharedRecord, why: str) -> None:
         """Say why a wheel is not taken; a new one may be added in its place."""

@@ -135,7 +135,7 @@ def read_key(environ: Mapping[str, str], folder: Path) -> str | None:
         ) from None
     except (OSError, ValueError) as error:
         where = f"the file that {VARIABLE} names" if named else str(path)
-        why = reason(error) if isinstance(error, OSError) else "that is no path"
+        why = reason(error) if isinstance(error, OSError) else "it is not a path"
         raise SigningError(f"the signing key cannot be read: {where}: {why}") from None
     text = content.decode("utf-8", "replace").strip()
     return _checked(text, f"the file that {VARIABLE} names" if named else str(path))

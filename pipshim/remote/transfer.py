@@ -52,7 +52,7 @@ class Pace:
         rate = (received - self._before) / (now - self._since)
         self._since, self._before = now, received
         if rate == 0:
-            return f"nothing came for {PATIENCE:.0f} seconds"
+            return f"no data arrived for {PATIENCE:.0f} seconds"
         if now - self._start + (self._size - received) / rate > self._most:
             return "fetching it takes longer than building it"
         return None

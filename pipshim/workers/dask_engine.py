@@ -189,7 +189,7 @@ class DaskEngine:
         """Place tasks on the workers that there are now.
 
         Raises:
-            NoWorkerError: the scheduler does not answer any more.
+            NoWorkerError: the scheduler no longer answers.
 
         """
         present = await self._present()
@@ -221,7 +221,7 @@ class DaskEngine:
                 return set(found["workers"])
         is_lost = self._client.status not in ("running", "connecting")
         if is_lost or time.monotonic() - self._answered > _SILENCE_SECONDS:
-            raise NoWorkerError(f"the scheduler {self.label} does not answer any more")
+            raise NoWorkerError(f"the scheduler {self.label} no longer answers")
         return None
 
     async def _ask(self, address: str) -> None:

@@ -44,9 +44,12 @@ _GOING_ON = frozenset(_STATES.split())
 """The states of jobs that may still end well."""
 
 _FINAL = {
-    "TIMEOUT": ("its time was up", 'give it more: sbatch = { time = "8:00:00" }'),
+    "TIMEOUT": ("it exceeded its time limit", 'raise the limit: sbatch = { time = "8:00:00" }'),
     "DEADLINE": ("its deadline has passed", None),
-    "OUT_OF_MEMORY": ("it ran out of memory", "say what it needs in [tool.pipshim.build-memory]"),
+    "OUT_OF_MEMORY": (
+        "it ran out of memory",
+        "state how much it needs in [tool.pipshim.build-memory]",
+    ),
     "CANCELLED": ("it was cancelled", None),
 }
 """What ended jobs that another node would not do either, and what helps."""
@@ -241,7 +244,7 @@ class SlurmEngine:
         if states is None:
             if now - self._answered > _SILENCE_SECONDS:
                 for job in jobs:
-                    job.settle(NoWorkerError("Slurm does not answer any more"))
+                    job.settle(NoWorkerError("Slurm no longer answers"))
                 _end(jobs)
             return
         self._answered = now

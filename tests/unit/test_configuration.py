@@ -213,7 +213,7 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
         (
             'target-environments = ["linux-aarch64-cp312"]',
             2,
-            "'linux-aarch64-cp312' is no target; did you mean 'linux-arm64-cp312'",
+            "'linux-aarch64-cp312' is not a target; did you mean 'linux-arm64-cp312'",
         ),
         ("constraint-dependencies = [\n'a',\n 'b c']", 4, "dependencies[1] is not a valid req"),
         ("constraint-dependencies = ['a[x]<2']", 2, "is a constraint with extras: 'a[x]<2'"),
@@ -243,7 +243,7 @@ def test_unknown_key_names_the_nearest(text: str, line: int, key: str, known: st
         ("extra-build-dependencies.'a b' = []", 2, "\"a b\" is not a valid name: 'a b'"),
         ('abi.numpy = "patch"', 2, "abi.numpy must be one of exact, micro, minor, major"),
         ("abi = ['numpy']", 2, "abi must be a table"),
-        ("record-variables = ['A?']", 2, "no pattern of variables' names: 'A?'"),
+        ("record-variables = ['A?']", 2, "not a pattern of variable names: 'A?'"),
         ("ignore-variables = 'CI'", 2, "ignore-variables must be an array"),
         ("extra-build-variables.a.X = 1", 2, "extra-build-variables.a.X must be a string"),
         ("extra-build-variables.a = ['X=1']", 2, "extra-build-variables.a must be a table"),

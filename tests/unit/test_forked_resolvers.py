@@ -180,7 +180,7 @@ def test_what_nobody_foresaw_is_said_too() -> None:
         return lambda: None  # what cannot cross
 
     for item, text in {
-        "dies": "dies: the process that worked for it has ended by signal 9",
+        "dies": "dies: its process has ended by signal 9",
         "fails": "pipshim has a bug: ZeroDivisionError: oh",
         "answers": "pipshim has a bug",
     }.items():

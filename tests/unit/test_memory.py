@@ -347,8 +347,8 @@ def test_memory_is_described_with_the_limit_and_a_setting() -> None:
     story = describe_memory(Usage(peak=7_900_000_000, processes=available_cores(), least=least))
     assert story is not None
     assert story.text == (
-        "Its processes used 7.9 GB together, and this cgroup may use 8.0 GB (/limit); at the "
-        "least, 10.0 MB were left."
+        "Its processes used 7.9 GB together, and this cgroup may use 8.0 GB (/limit), of which "
+        "10.0 MB were left at the lowest point."
     )
     assert story.setting == "16 GB"
     few = describe_memory(Usage(peak=7_900_000_000, least=least))

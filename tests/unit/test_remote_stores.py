@@ -267,7 +267,7 @@ def test_an_unknown_kind_of_url_is_said() -> None:
 
 
 def test_a_damaged_url_and_a_file_are_said(tmp_path: Path) -> None:
-    with pytest.raises(RemoteError, match="no valid URL"):
+    with pytest.raises(RemoteError, match="invalid URL"):
         open_store("http://[bad/", no_session)
     (tmp_path / "file").touch()
     with pytest.raises(RemoteError, match="it is not a folder"):
@@ -297,7 +297,7 @@ def test_a_wheel_is_waited_for_while_that_is_faster_than_building() -> None:
     pace = Pace(1_000_000, 100.0, now=0.0)
     assert pace.why_not(0, 2.9) is None
     assert pace.why_not(100_000, 3.1) is None  # 31 s in all
-    assert pace.why_not(100_000, 6.3) == "nothing came for 3 seconds"
+    assert pace.why_not(100_000, 6.3) == "no data arrived for 3 seconds"
     assert Pace(1_000_000, 100.0, 0.0).why_not(10_000, 3.1) is not None  # 310 s in all
     assert Pace(1_000_000, 100.0, 0.0).why_not(1_000_001, 0.1) is not None
     assert Pace(1_000_000, 0.1, 0.0).why_not(900_000, 3.1) is None  # never less than 10 s

@@ -80,7 +80,7 @@ def test_each_job_ends_for_a_reason_of_its_own(engine: SlurmEngine, tmp_path: Pa
     (tmp_path / "work" / "5_0_result.pkl").write_bytes(pickle.dumps(done))
     timed_out = jobs[0].result(10)
     assert timed_out.status == "failed"
-    assert timed_out.error["message"] == "job 1 of Slurm did not end: its time was up"
+    assert timed_out.error["message"] == "job 1 of Slurm did not end: it exceeded its time limit"
     assert timed_out.error["output"] == ["first", "sh: no python here"]
     lost = jobs[1].exception(10)
     assert isinstance(lost, WorkerLostError)

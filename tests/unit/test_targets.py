@@ -42,7 +42,7 @@ def test_a_name_is_read_and_said_again() -> None:
     ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no target"):
+    with pytest.raises(ValueError, match="is not a target"):
         TargetName.parse(text)
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     ],
 )
 def test_why_some_have_no_names_is_said(text: str, why: str) -> None:
-    with pytest.raises(ValueError, match=f"is no target: {re.escape(why)}"):
+    with pytest.raises(ValueError, match=f"is not a target: {re.escape(why)}"):
         TargetName.parse(text)
 
 
