@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from packaging.markers import (
     Marker,
@@ -22,16 +21,17 @@ from packaging.version import Version
 from pipshim.base.errors import FileError, ProjectError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.spelling import nearest
-from pipshim.base.toml_files import KeyPath, LineOf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-ReadValue = Callable[[object, KeyPath], Any]
+    from pipshim.base.toml_files import KeyPath, LineOf
+
+ReadValue: TypeAlias = "Callable[[object, KeyPath], Any]"
 """Checks and converts the value at a key path."""
 
-Read = Callable[["Reader", object, KeyPath], Any]
+Read: TypeAlias = "Callable[[Reader, object, KeyPath], Any]"
 """The same with a reader: one of its methods, for example."""
 
 READ = "read"
