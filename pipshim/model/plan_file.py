@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from pipshim.model.artifacts import is_wheel
 from pipshim.model.build_mode import Mode
 from pipshim.model.pylock import as_dicts, key_of
 from pipshim.model.settings import ABIS
-from pipshim.model.value_reader import Reader, ReadValue
+from pipshim.model.value_reader import Reader, ReadValue, read_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,182 +43,17 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCHEMES = frozenset({"http", "https", "ssh", "git+ssh"})
 
 
-@dataclass(frozen=True)
-class PlannedBuild:
-    """One build of a plan.
-
-    Attributes:
-        id: names it in the plan (`pipshim.model.pylock.key_of`).
-        name: the distribution.
-        source: its entry, as in a lock (PEP 751), with an sdist, archive or commit.
-        mode: the build mode.
-        chosen_by: who chose it.
-        requirements: its build requirements, declared and extra.
-        environment: in order, the entries of wheels, and the ids of builds.
-        config_settings: for the backend.
-        variables: those that the project sets for the build.
-        reads: those of `GPU_VARIABLES` that an earlier build read.
-        cores: how many an earlier build used; None if not known.
-        memory: how many bytes it needs: configured, or measured; None if not known.
-        combination: of conflicting extras and groups, if its environment depends on it.
-
-    """
-
-    id: str
-    name: NormalizedName
-    source: Package
-    mode: Mode
-    chosen_by: str
-    requirements: tuple[str, ...] = ()
-    environment: tuple[Package | str, ...] = ()
-    config_settings: ConfigSettings = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    reads: tuple[str, ...] = ()
-    cores: int | None = None
-    memory: int | None = None
-    combination: str = ""
-
-    @property
-    def version(self) -> str | None:
-        """Its version; None if only the build can tell."""
-        return str(self.source.version) if self.source.version is not None else None
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The ids of the builds that it needs."""
-        return tuple(one for one in self.environment if isinstance(one, str))
-
-    def to_json(self) -> dict[str, Any]:
-        names = ("id", "name", "version", *list(vars(self))[2:])
-        return {name: _plain(getattr(self, name)) for name in names} | {
-            "environment": [
-                {"build": one} if isinstance(one, str) else _plain(one) for one in self.environment
-            ],
-        }
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A build that a plan cannot describe, and why."""
-
-    name: str
-    version: str | None
-    reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self)}
-
-
-@dataclass(frozen=True)
-class PlanFile:
-    """Builds, each after those that it needs, and the machine that they are for.
-
-    Attributes:
-        pipshim: the version that made the plan.
-        python: implementation and minor version, as in build records.
-        python_abi: the ABI tag of its wheels, which tells debug and free-threaded builds.
-        platform: system and machine, as in build records.
-        tools: by name, the version that a compiler or program must have.
-        variables: environment variables of compilers that were set where the plan was made.
-        own_variables: such variables whose value names paths: each machine has its own. Digests of
-            values that are nothing else, which count in records; None of others.
-        constraints: of all isolated and matched builds.
-        record_variables, ignore_variables: patterns of variables that count, or not, in records.
-        rebuild, abi: how far records may differ from what is planned
-            (`pipshim.model.build_settings.Settings`).
-        left_out: what is built where it is installed.
-
-    """
-
-    pipshim: str
-    python: str
-    python_abi: str
-    platform: str
-    tools: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    own_variables: Mapping[str, str | None] = field(default_factory=dict)
-    constraints: tuple[str, ...] = ()
-    record_variables: tuple[str, ...] = ()
-    ignore_variables: tuple[str, ...] = ()
-    rebuild: Rebuild = "auto"
-    abi: Mapping[str, str] = field(default_factory=dict)
-    builds: tuple[PlannedBuild, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-
-    @property
-    def by_id(self) -> dict[str, PlannedBuild]:
-        return {one.id: one for one in self.builds}
-
-    def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA} | {name: _plain(value) for name, value in vars(self).items()}
-
-    def write(self) -> str:
-        return json.dumps(self.to_json(), indent=2) + "\n"
-
-    def part(self, ids: Iterable[str]) -> PlanFile:
-        """Return the plan of these builds and what they need."""
-        known = self.by_id
-        wanted = distances(ids, lambda one: known[one].needs)
-        return replace(self, builds=tuple(one for one in self.builds if one.id in wanted))
-
-
-def _plain(value: object) -> Any:
-    """Return the value of a field as JSON has it."""
-    match value:
-        case PlannedBuild() | LeftOut():
-            return value.to_json()
-        case Mode():
-            return str(value)
-        case Package():
-            return as_dicts([value])[0]
-        case Mapping():
-            return dict(value)
-        case frozenset():
-            return sorted(value)
-        case tuple():
-            return [_plain(one) for one in value]
-    return value
-
-
-def read_plan(data: bytes, path: Path | str) -> PlanFile:
-    """Read a plan.
-
-    Args:
-        data: what the file has.
-        path: what errors call it.
-
-    Raises:
-        PlanError: it is damaged, or of a newer pipshim.
-
-    """
-    return _Reader(path).plan(data)
-
-
 class _Reader(Reader):
     """Checks the values of a plan; every method raises `PlanError`."""
+
+    separator = "_"
 
     def failure(self, problem: str, *, line: int | None, hint: str | None) -> PlanError:
         hint = hint or "create it: pipshim builds plan -o FILE"
         return PlanError(self.where, problem, line=line, hint=hint)
 
     def plan(self, data: bytes) -> PlanFile:
-        kinds: dict[str, ReadValue] = {
-            "pipshim": self.string,
-            "python": self.string,
-            "python_abi": self.string,
-            "platform": self.string,
-            "tools": self.texts,
-            "variables": self.variables,
-            "own_variables": self.digests,
-            "constraints": self.strings,
-            "record_variables": self.strings,
-            "ignore_variables": self.strings,
-            "rebuild": self.rebuild,
-            "abi": self.abi,
-            "builds": self.builds,
-            "left_out": self.left_out,
-        }
-        plan = PlanFile(**self.fields(self.decoded(data), (), kinds))
+        plan = PlanFile(**self.fields(self.decoded(data), (), self.kinds(PlanFile)))
         return replace(plan, builds=self.in_order(plan.builds))
 
     def decoded(self, data: bytes) -> dict[str, object]:
@@ -264,22 +99,7 @@ class _Reader(Reader):
         return tuple(self.build(one, at) for one, at in self.array(value, path))
 
     def build(self, value: object, path: KeyPath) -> PlannedBuild:
-        kinds: dict[str, ReadValue] = {
-            "id": self.string,
-            "name": self.name,
-            "version": self.optional_text,
-            "source": self.source,
-            "mode": self.mode,
-            "chosen_by": self.string,
-            "requirements": self.strings,
-            "environment": self.environment,
-            "config_settings": self.config_settings,
-            "variables": self.variables,
-            "reads": self.strings,
-            "cores": self.count,
-            "memory": self.count,
-            "combination": self.string,
-        }
+        kinds = {**self.kinds(PlannedBuild), "version": self.optional_text}
         found = self.fields(value, path, kinds)
         version = found.pop("version")
         build = PlannedBuild(**found)
@@ -341,7 +161,7 @@ class _Reader(Reader):
             raise self.error(path, f"has no URL that other machines can fetch: {url!r}")
 
     def left_out(self, value: object, path: KeyPath) -> tuple[LeftOut, ...]:
-        kinds = {"name": self.string, "version": self.optional_text, "reason": self.string}
+        kinds = self.kinds(LeftOut)
         return tuple(LeftOut(**self.fields(one, at, kinds)) for one, at in self.array(value, path))
 
     def fields(
@@ -397,3 +217,154 @@ class _Reader(Reader):
     def abi(self, value: object, path: KeyPath) -> dict[str, str]:
         found = self.table(value, path).items()
         return {self.string(key, path): self.word(one, (*path, key), ABIS) for key, one in found}
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """One build of a plan.
+
+    Attributes:
+        id: names it in the plan (`pipshim.model.pylock.key_of`).
+        name: the distribution.
+        source: its entry, as in a lock (PEP 751), with an sdist, archive or commit.
+        mode: the build mode.
+        chosen_by: who chose it.
+        requirements: its build requirements, declared and extra.
+        environment: in order, the entries of wheels, and the ids of builds.
+        config_settings: for the backend.
+        variables: those that the project sets for the build.
+        reads: those of `GPU_VARIABLES` that an earlier build read.
+        cores: how many an earlier build used; None if not known.
+        memory: how many bytes it needs: configured, or measured; None if not known.
+        combination: of conflicting extras and groups, if its environment depends on it.
+
+    """
+
+    id: str = read_by(_Reader.string)
+    name: NormalizedName = read_by(_Reader.name)
+    source: Package = read_by(_Reader.source)
+    mode: Mode = read_by(_Reader.mode)
+    chosen_by: str = read_by(_Reader.string)
+    requirements: tuple[str, ...] = read_by(_Reader.strings, default=())
+    environment: tuple[Package | str, ...] = read_by(_Reader.environment, default=())
+    config_settings: ConfigSettings = read_by(_Reader.config_settings, default_factory=dict)
+    variables: Mapping[str, str] = read_by(_Reader.variables, default_factory=dict)
+    reads: tuple[str, ...] = read_by(_Reader.strings, default=())
+    cores: int | None = read_by(_Reader.count, default=None)
+    memory: int | None = read_by(_Reader.count, default=None)
+    combination: str = read_by(_Reader.string, default="")
+
+    @property
+    def version(self) -> str | None:
+        """Its version; None if only the build can tell."""
+        return str(self.source.version) if self.source.version is not None else None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the builds that it needs."""
+        return tuple(one for one in self.environment if isinstance(one, str))
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("id", "name", "version", *list(vars(self))[2:])
+        return {name: _plain(getattr(self, name)) for name in names} | {
+            "environment": [
+                {"build": one} if isinstance(one, str) else _plain(one) for one in self.environment
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A build that a plan cannot describe, and why."""
+
+    name: str = read_by(_Reader.string)
+    version: str | None = read_by(_Reader.optional_text)
+    reason: str = read_by(_Reader.string)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self)}
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """Builds, each after those that it needs, and the machine that they are for.
+
+    Attributes:
+        pipshim: the version that made the plan.
+        python: implementation and minor version, as in build records.
+        python_abi: the ABI tag of its wheels, which tells debug and free-threaded builds.
+        platform: system and machine, as in build records.
+        tools: by name, the version that a compiler or program must have.
+        variables: environment variables of compilers that were set where the plan was made.
+        own_variables: such variables whose value names paths: each machine has its own. Digests of
+            values that are nothing else, which count in records; None of others.
+        constraints: of all isolated and matched builds.
+        record_variables, ignore_variables: patterns of variables that count, or not, in records.
+        rebuild, abi: how far records may differ from what is planned
+            (`pipshim.model.build_settings.Settings`).
+        left_out: what is built where it is installed.
+
+    """
+
+    pipshim: str = read_by(_Reader.string)
+    python: str = read_by(_Reader.string)
+    python_abi: str = read_by(_Reader.string)
+    platform: str = read_by(_Reader.string)
+    tools: Mapping[str, str] = read_by(_Reader.texts, default_factory=dict)
+    variables: Mapping[str, str] = read_by(_Reader.variables, default_factory=dict)
+    own_variables: Mapping[str, str | None] = read_by(_Reader.digests, default_factory=dict)
+    constraints: tuple[str, ...] = read_by(_Reader.strings, default=())
+    record_variables: tuple[str, ...] = read_by(_Reader.strings, default=())
+    ignore_variables: tuple[str, ...] = read_by(_Reader.strings, default=())
+    rebuild: Rebuild = read_by(_Reader.rebuild, default="auto")
+    abi: Mapping[str, str] = read_by(_Reader.abi, default_factory=dict)
+    builds: tuple[PlannedBuild, ...] = read_by(_Reader.builds, default=())
+    left_out: tuple[LeftOut, ...] = read_by(_Reader.left_out, default=())
+
+    @property
+    def by_id(self) -> dict[str, PlannedBuild]:
+        return {one.id: one for one in self.builds}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA} | {name: _plain(value) for name, value in vars(self).items()}
+
+    def write(self) -> str:
+        return json.dumps(self.to_json(), indent=2) + "\n"
+
+    def part(self, ids: Iterable[str]) -> PlanFile:
+        """Return the plan of these builds and what they need."""
+        known = self.by_id
+        wanted = distances(ids, lambda one: known[one].needs)
+        return replace(self, builds=tuple(one for one in self.builds if one.id in wanted))
+
+
+def _plain(value: object) -> Any:
+    """Return the value of a field as JSON has it."""
+    match value:
+        case PlannedBuild() | LeftOut():
+            return value.to_json()
+        case Mode():
+            return str(value)
+        case Package():
+            return as_dicts([value])[0]
+        case Mapping():
+            return dict(value)
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return [_plain(one) for one in value]
+    return value
+
+
+def read_plan(data: bytes, path: Path | str) -> PlanFile:
+    """Read a plan.
+
+    Args:
+        data: what the file has.
+        path: what errors call it.
+
+    Raises:
+        PlanError: it is damaged, or of a newer pipshim.
+
+    """
+    return _Reader(path).plan(data)

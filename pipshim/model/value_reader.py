@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from packaging.markers import (
     Marker,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ReadValue: TypeAlias = "Callable[[object, KeyPath], Any]"
 """Checks and converts the value at a key path."""
 
-Read: TypeAlias = "Callable[[Reader, object, KeyPath], Any]"
+Read: TypeAlias = "Callable[[Any, object, KeyPath], Any]"
 """The same with a reader: one of its methods, for example."""
 
 READ = "read"
@@ -63,6 +63,9 @@ def _describe(value: object) -> str:
 @dataclass(frozen=True)
 class Reader:
     """Checks the values of one file; every method raises what `failure` makes."""
+
+    separator: ClassVar[str] = "-"
+    """Of the words of keys."""
 
     where: Path | str
     line_of: LineOf = lambda _: None
@@ -132,11 +135,18 @@ class Reader:
             hint: if a field without a default is not there.
 
         """
-        found = fields_by_key(cls)
-        kinds = {key: partial(one.metadata[READ], self) for key, one in found.items()}
         missing = dataclasses.MISSING
-        needs = [k for k, one in found.items() if one.default is one.default_factory is missing]
-        return cls(**self.record(value, path, kinds, needs=needs, hint=hint))
+        needs = [
+            key
+            for key, one in fields_by_key(cls).items()
+            if one.default is one.default_factory is missing
+        ]
+        return cls(**self.record(value, path, self.kinds(cls), needs=needs, hint=hint))
+
+    def kinds(self, cls: type) -> dict[str, ReadValue]:
+        """Return what reads the values of a class's fields, by their keys."""
+        found = fields_by_key(cls, self.separator).items()
+        return {key: partial(one.metadata[READ], self) for key, one in found}
 
     def get(
         self,
@@ -265,9 +275,9 @@ class Reader:
         return tuple(self.requirement(item, at) for item, at in self.array(value, path))
 
 
-def fields_by_key(cls: Any) -> dict[str, dataclasses.Field[Any]]:
-    """Return the fields of a class by their keys in TOML: ``exclude-newer`` of `exclude_newer`."""
-    return {one.name.replace("_", "-"): one for one in dataclasses.fields(cls)}
+def fields_by_key(cls: Any, separator: str = "-") -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a class by their keys: ``exclude-newer`` of `exclude_newer`."""
+    return {one.name.replace("_", separator): one for one in dataclasses.fields(cls)}
 
 
 def read_by(read: Read, **more: Any) -> Any:
@@ -275,9 +285,9 @@ def read_by(read: Read, **more: Any) -> Any:
     return dataclasses.field(metadata={READ: read}, **more)
 
 
-def instance_of(cls: type, hint: str | None = None) -> Read:
+def instance_of(cls: type) -> Read:
     """Return the reader of a table for `Reader.instance`."""
-    return lambda reader, value, path: reader.instance(value, path, cls, hint=hint)
+    return partial(Reader.instance, cls=cls)
 
 
 def array_of(read: Read) -> Read:

@@ -106,8 +106,8 @@ URL = ("builds", 0, "source", "sdist", "url")
         (at("builds", 0, "name", value="other"), "source is not that of 'app==1.0'"),
         (at("builds", 0, "version", value="1.1"), "source is not that of 'app==1.0'"),
         (at("builds", 0, "variables", value={"A=B": ""}), "invalid name of a variable: 'A=B'"),
-        (at("builds", 0, "variables", value={"A": "\0"}), "variables.A has a character"),
-        (at("builds", 0, "chosen_by", value="\ud800"), "chosen_by has a character"),
+        (at("builds", 0, "variables", value={"A": "\0"}), "variables.A has an invalid character"),
+        (at("builds", 0, "chosen_by", value="\ud800"), "chosen_by has an invalid character"),
         (at("builds", 0, "requirements", value=[1]), r"requirements\[0\] must be a string"),
         (
             at("builds", 0, "config_settings", value={"a": 1}),
