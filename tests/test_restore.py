@@ -98,6 +98,24 @@ def test_the_same_environment_is_made(cli: Cli, synced: Path) -> None:
     assert told.err.startswith("cached   made 1.0  isolated      default  (built earlier)\n")
 
 
+def test_distributions_that_share_files_are_made_so_too(
+    cli: Cli, index: Index, synced: Path, tmp_path: Path
+) -> None:
+    # As the wheels of CUDA do, on which torch depends.
+    for name in ("nvidia-cublas", "nvidia-cudnn"):
+        own = f"nvidia/{name.removeprefix('nvidia-')}/__init__.py"
+        index.add(wheel(tmp_path, name, "1.0", files={"nvidia/__init__.py": "", own: ""}))
+    pyproject = synced / "pyproject.toml"
+    needs = '"one", "nvidia-cublas", "nvidia-cudnn"'
+    pyproject.write_text(pyproject.read_text().replace('"one"', needs))
+    cli.ok("sync", cwd=synced)
+    shutil.rmtree(synced / ".venv")
+    cli.ok("sync", cwd=synced)  # a note is of an environment that was made at once
+    before = contents(synced / ".venv")
+    assert is_made_without_pip(cli, synced, "sync")
+    assert contents(synced / ".venv") == before
+
+
 @pytest.mark.parametrize(("folder", "is_made_again"), [("copy", True), ("with space", False)])
 def test_a_copy_of_the_project_gets_its_environment_from_the_same_note(
     cli: Cli, synced: Path, tmp_path: Path, folder: str, is_made_again: bool

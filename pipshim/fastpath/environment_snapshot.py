@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOLDER = "again"
 """Where the notes are, in pipshim's cache."""
 
-_FORMAT = 8
+_FORMAT = 9
 _PATHS = ("python", "prefix", "purelib", "platlib", "scripts", "data", "headers")
 
 
@@ -105,8 +105,6 @@ def write(
 ) -> None:
     """Note the contents of a new environment, if the cache can be written.
 
-    Nothing is noted of distributions that share files: the last one by name has to win.
-
     Args:
         cache: pipshim's.
         files: those that determine what is installed.
@@ -120,10 +118,10 @@ def write(
     """
     import json
 
-    from pipshim.store.shared_paths import find_shared
+    from pipshim.store.shared_paths import find_shared, losing_paths
 
-    if find_shared({name: one.tree for name, one in ready.items()}, target):
-        return
+    shared = find_shared({name: one.tree for name, one in ready.items()}, target)
+    skip = losing_paths(shared)
     prefix, root = str(target.prefix), str(target.prefix.parent)
     directory = _here(os.getcwd(), root)  # noqa: PTH109
     note = {
@@ -135,8 +133,14 @@ def write(
         **_interpreter(target, prefix),
         "files": {_here(path, root): digest(path) for path in (*files, str(lock))},
         "env_files": [_here(path, root) for path in env_files],
+        "shared": {_here(one.path, prefix): one.owners for one in shared},
         "packages": [
-            {**_package(one), "name": name, "requested": name in requested}
+            {
+                **_package(one),
+                "name": name,
+                "skip": [_here(path, prefix) for path in sorted(skip.get(name, ()))],
+                "requested": name in requested,
+            }
             for name, one in ready.items()
         ],
     }

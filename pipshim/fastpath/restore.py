@@ -20,7 +20,7 @@ from pipshim.base.forked_process import Forked, divided, processes
 from pipshim.base.light import jsons
 from pipshim.base.light.named_tuples import NamedTuple
 from pipshim.base.write_errors import reason
-from pipshim.envs import venv_template
+from pipshim.envs import shared_files, venv_template
 from pipshim.envs.interpreter_fingerprint import signature
 from pipshim.model.change import Change
 from pipshim.progress import summary
@@ -128,6 +128,7 @@ def _fill(
         told = [_link(note, own, place, store), *map(_told, helpers)]
         if None in told:
             return None
+        _note_shared(note, place.prefix)
         os.unlink(f"{place.prefix}/{venv_template.INCOMPLETE}")
         is_done = True
     except OSError as error:
@@ -141,6 +142,14 @@ def _fill(
         if not is_done:
             _empty(place.prefix)
     return {line for line in told if line}
+
+
+def _note_shared(note: Mapping[str, Any], prefix: str) -> None:
+    """Note the files that several distributions have, as a sync does."""
+    files = {path[2:]: owners for path, owners in note["shared"].items() if path[:2] == "./"}
+    if files:
+        with open(f"{prefix}/{shared_files.NAME}", "xb") as file:  # noqa: PTH123
+            file.write(shared_files.note(prefix, files))
 
 
 def _divided(packages: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -158,6 +167,10 @@ def _empty(prefix: str) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
         elif entry.name != venv_template.LOCK:
             os.unlink(entry.path)
+
+
+def _there(path: str, prefix: str) -> str:
+    return f"{prefix}{path[1:]}" if path[:1] == "." else path
 
 
 def _link(
@@ -181,6 +194,7 @@ def _link(
             requested=one["requested"],
             direct_url=one["direct_url"],
             origin={**one["origin"], **tree.where(env)},
+            skip={_there(path, str(env.prefix)) for path in one["skip"]},
         )
     return linker.fallback_message or ""
 
