@@ -291,7 +291,7 @@ def _header(match: re.Match[str], build: FailedBuild) -> str | None:
         return None  # a file of the package's own
     if header.endswith("longintrepr.h"):
         problem = f"{build.package} ships C code that Cython made for Python 3.10 or older"
-        other = "Else use Python 3.10, or a newer version of it."
+        other = f"Or use Python 3.10, or a newer version of {build.package}."
         return _require(
             build, f"{problem}, and has no Cython to regenerate it", "cython<3", other=other
         )
