@@ -1,4 +1,4 @@
-"""pip's option parser, the settings that it reads from variables and files, and preferences."""
+"""Read pip's configuration (variables and files), and set its options that choose versions."""
 
 from __future__ import annotations
 

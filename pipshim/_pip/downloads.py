@@ -1,4 +1,4 @@
-"""Downloads: pip's downloader, which reports events, and responses that are cut short.
+"""Download with pip's downloader: report events, and repeat responses that are cut short.
 
 pip's retries (``--retries``) end with the head of a response. Here a request whose body is cut,
 reset or stalled is sent again by the same rules, and so is an index page that is cut although its

@@ -1,4 +1,4 @@
-"""A resolution of resolvelib's whose rounds cost as much as what they change.
+"""Resolve like resolvelib, in rounds that cost as much as what they change.
 
 resolvelib copies its state for each pin, and looks at all packages in each round. With 3,000 of
 them that is a gigabyte and most of the time. Here the copies share what they have in common, and a

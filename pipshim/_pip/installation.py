@@ -1,4 +1,4 @@
-"""Change how pip installs: with complete hashes, and in one step with what is built at last."""
+"""Let pip write complete hashes to RECORD, and roll an installation back if a late build fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index says of its files: hashes, sizes, and METADATA of wheels (PEP 658).
+"""Read what an index states about its files: hashes, sizes, and METADATA of wheels (PEP 658).
 
 pip writes METADATA three times and parses it five times; here it is read into pip's
 in-memory distribution. pip's checks of hash and name stay (``pip._internal.operations.prepare``).

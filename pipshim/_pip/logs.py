@@ -1,4 +1,4 @@
-"""pip's log records, the handlers that show them, and the unreadable pages that they tell of."""
+"""Filter and reword pip's log records, and collect the unreadable pages that they name."""
 
 from __future__ import annotations
 

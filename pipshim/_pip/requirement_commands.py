@@ -1,4 +1,4 @@
-"""The bases of commands that resolve: pip's ``lock``, and what it has in common with others."""
+"""pip's ``lock``, and the base of its commands that resolve requirements."""
 
 from pip._internal.cli.req_command import RequirementCommand, with_cleanup
 from pip._internal.commands.lock import LockCommand

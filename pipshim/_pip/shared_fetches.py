@@ -1,4 +1,4 @@
-"""Fetch index pages, metadata files and archives once, for all who need them."""
+"""Fetch index pages, metadata files and archives once for all threads and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory this process and those that it starts may use. Linux tells."""
+"""Find how much memory this process and its children may use (Linux only)."""
 
 from __future__ import annotations
 

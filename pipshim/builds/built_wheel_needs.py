@@ -1,4 +1,4 @@
-"""What a wheel that was just built needs of other machines."""
+"""Find what a newly built wheel needs of other machines."""
 
 from __future__ import annotations
 

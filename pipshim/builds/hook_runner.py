@@ -1,4 +1,4 @@
-"""Runs the script of a build hook in a process that is traced.
+"""Run the script of a build hook in a process that is traced.
 
 Usage: ``python hook_runner.py WHAT:FOLDER SCRIPT ARGUMENTS...``, where the first argument is for
 `pipshim.builds.process_trace`. It is run by the environment's own interpreter, so it needs nothing

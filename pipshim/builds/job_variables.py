@@ -1,4 +1,4 @@
-"""The variables by which tools know how many processes they may start.
+"""Set the variables that tell build tools how many processes to start.
 
 make, ninja from 1.13 on, cargo and GCC take tokens of a jobserver (`pipshim.builds.jobserver`);
 other tools get a number. The user's own settings stay. GNU make understands a FIFO from 4.4 on.

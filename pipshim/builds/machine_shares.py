@@ -1,4 +1,4 @@
-"""How the builds of a command share the machine: its cores and its memory."""
+"""Share the machine's cores and memory among the builds of a command."""
 
 from __future__ import annotations
 

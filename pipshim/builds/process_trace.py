@@ -1,4 +1,4 @@
-"""Notes what a Python process imports, reads from its environment and starts, as it does so.
+"""Note what a Python process imports, reads from its environment and starts, as it does so.
 
 Each Python that is started in a build environment imports this, and it begins if the variable NOTES
 says so, as WHAT:FOLDER. Forked processes inherit it. With ``-S``, Python imports nothing at its

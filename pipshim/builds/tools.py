@@ -1,4 +1,4 @@
-"""The programs that builds find: each file is asked for its version once, by any command."""
+"""Find the compilers and programs that builds use, and ask each file for its version once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pass on what a worker says of a build, as events of this command; keep its log and history."""
+"""Pass on a worker's reports of a build as events of this command; keep its log and history."""
 
 from __future__ import annotations
 

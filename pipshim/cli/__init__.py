@@ -1,1 +1,1 @@
-"""A command line in, an exit status out; assembles what the other folders need."""
+"""The commands: parse the command line, assemble what other folders need, report the result."""

@@ -1,4 +1,4 @@
-"""What the built wheels of an environment depend on outside the project: variables and programs.
+"""Check the variables and programs that the built wheels of an environment depend on.
 
 A stamp, and a note of an environment, have it as one line of text. `pipshim.fastpath.up_to_date`
 compares the programs, and asks this only if the environment variables are not the very same.

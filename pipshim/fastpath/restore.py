@@ -1,4 +1,4 @@
-"""Link an environment from a note of its contents.
+"""Link an environment from a snapshot of its contents, in several processes.
 
 Several processes each link some of the distributions: threads would wait for each other, as only
 one of them runs in an interpreter after each file. The environment stays locked while any of them

@@ -1,1 +1,1 @@
-"""From what is asked to a lock: rounds, build environments, targets."""
+"""Make locks: rounds, build environments, targets."""

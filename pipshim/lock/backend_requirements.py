@@ -1,4 +1,4 @@
-"""Read the requirements and extras that only build backends know, of a project and of members."""
+"""Ask build backends for the requirements and extras of the project and of members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lock for several cases: resolve each, agree on versions, and merge them into one lock.
+"""Lock for several targets and combinations: resolve each, agree on versions, and merge.
 
 A case is a target, and a combination of extras and groups that exclude each other. Backends run on
 the served Python, the host, only; their metadata counts for all targets, and the lock says so. If

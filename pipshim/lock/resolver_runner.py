@@ -1,4 +1,4 @@
-"""Run pip's resolver, again where what was assumed from an earlier lock does not hold."""
+"""Run pip's resolver, again if what was assumed from an earlier lock does not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interfaces that locking needs its caller to supply."""
+"""The interfaces of what callers supply for locking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which environment variables count in build records, and whether they are as they were. Pure.
+"""Which environment variables count in build records, and whether they have changed. Pure.
 
 A variable counts if the build read it by name, or if it is one that compilers and build tools read
 (`COMPILER_VARIABLES`) and the build compiled something in the language that it is for. What differs

@@ -1,4 +1,4 @@
-"""Values that variables of builds often have, to say which one a digest in a record is of. Pure.
+"""Guess from common values which one a digest in a build record is of. Pure.
 
 Records have digests of values only. A reason can still name the old value if it is a common one, or
 differs from the value of today in its numbers only: both are tried.

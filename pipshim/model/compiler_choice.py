@@ -1,4 +1,4 @@
-"""Which programs build systems take as compilers, by their own rules. Pure.
+"""Find the compilers that build systems choose, by their own rules. Pure.
 
 setuptools and scikit-build-core take the compilers that Python was built with, Meson, CMake and
 torch's ``cpp_extension`` the first of a list that is on PATH, cargo the one of its configuration.

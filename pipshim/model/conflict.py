@@ -1,4 +1,4 @@
-"""What a failed resolution had read: requirements, versions and files, as evidence."""
+"""The evidence of a failed resolution: the requirements, versions and files that it read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of indexes: as a page lists them, and as a lock has those of a version.
+"""The files that index pages list, and those of a version that a lock lists.
 
 A page may list 15,000 files, most of them wheels for other platforms and Pythons; pip makes and
 checks a link for each. Here files are grouped by the version and the tags in their names. The

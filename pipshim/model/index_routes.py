@@ -1,4 +1,4 @@
-"""Decide which source each package has, and in which index it is looked up.
+"""Decide in which index each package is looked up.
 
 A package that ``sources`` sends to an index is looked up only there. An explicit index serves no
 other package. All other indexes are equal, like those of pip's options.

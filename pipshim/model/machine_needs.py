@@ -1,4 +1,4 @@
-"""What a compiled wheel needs of the machine that loads it, and what a machine lacks of that. Pure.
+"""What a compiled wheel needs of a machine, and what this machine lacks. Pure.
 
 A build record says what a wheel was built from. That it can be loaded where it was built is plain;
 elsewhere it needs a C library, libraries and a processor that have at least what those had.

@@ -1,4 +1,4 @@
-"""Shared records: results of builds as a remote has them, and which may be shared. Pure.
+"""Records of results as a remote stores them, and which results may be shared. Pure.
 
 A remote is read by machines that do not know who wrote it: what is read is checked strictly, and a
 record that another machine could not compare, or that tells of this one, is not written.

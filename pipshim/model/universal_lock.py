@@ -1,4 +1,4 @@
-"""Merge the locks of several cases into one, and extract one case again.
+"""Merge the locks of several targets and combinations into one, and extract one again.
 
 A case is a target and a combination of conflicting extras and groups. An entry of ``[[packages]]``
 is for all cases with the same version from the same index, for the same part of the project. Its

@@ -1,4 +1,4 @@
-"""Choose the same version of a package in as many cases as possible.
+"""Choose the same version of a package for as many targets and combinations as possible.
 
 A case is a target, or a combination of extras and groups on one. The first one is resolved alone;
 the others take its versions where these are admitted. If a case needs another version, that version

@@ -1,4 +1,4 @@
-"""Read ``[tool.uv]`` as ``[tool.pipshim]``, if a project has only the former, and uv.lock.
+"""Read ``[tool.uv]`` in place of a missing ``[tool.pipshim]``, and the versions of uv.lock.
 
 Settings with the same meaning are used. The names of all others go into one warning.
 """

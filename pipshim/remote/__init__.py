@@ -1,1 +1,1 @@
-"""Results of builds that were made on other machines."""
+"""Share results of builds with other machines."""

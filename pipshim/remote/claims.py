@@ -1,4 +1,4 @@
-"""Claim builds in a remote, so that machines that want the same one do not all do it.
+"""Claim builds in a remote, so that other machines wait for them.
 
 A claim only saves work: if the remote fails, or cannot create files exclusively, several machines
 build the same, which does no harm. No lock is held while a build is claimed or waited for.

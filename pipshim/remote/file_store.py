@@ -1,4 +1,4 @@
-"""What a remote has to be able to do with files, and what it says if it cannot."""
+"""The interface of the stores that remotes keep their files in, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A remote that is a folder here, on NFS for example."""
+"""A remote in a folder, on NFS for example."""
 
 from __future__ import annotations
 

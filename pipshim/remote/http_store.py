@@ -1,4 +1,4 @@
-"""A remote on a web server that lists its folders; it is only read."""
+"""A read-only remote on a web server that lists its folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has that compiled wheels need: its C library, its libraries, its processor."""
+"""Find what this machine offers compiled wheels: its C library, other libraries, its processor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Builds on other machines."""
+"""Run builds on other machines."""
