@@ -235,9 +235,9 @@ class Lock:
     def build_versions(self) -> dict[NormalizedName, tuple[Version, ...]]:
         """Every pin of each distribution in build environments, oldest first."""
         found: dict[NormalizedName, set[Version]] = {}
+        known = self.by_key
         for members in self.environments.values():
-            for key in members:
-                package = self.by_key[key]
+            for package in map(known.__getitem__, members):
                 if package.version is not None:
                     found.setdefault(package.name, set()).add(package.version)
         return {name: tuple(sorted(versions)) for name, versions in found.items()}
