@@ -44,11 +44,11 @@ class _CacheCommand(PlainCommand):
 
 
 class BuildsHistoryCommand(_CacheCommand):
-    """Show what was built when, how long it took, and how much memory.
+    """Show past builds, with their duration and memory.
 
     These are the builds of wheels by all commands on this machine, the
     newest last: duration, processor time, the most memory that all processes
-    of a build used together, and how it ended. pipshim plans builds by it.
+    of a build used together, and how it ended. pipshim plans builds by this.
 
     For example:
       pipshim builds history

@@ -68,10 +68,10 @@ class ShownPackage:
 class BuildsShowCommand(FollowingCommand):
     """Show what a wheel was built from, and whether it would be reused now.
 
-    These are the wheels that the cache has of a package: the source, the
-    settings and the distributions that each was built from and against, the
-    log of its build, and whether sync would reuse it now. What differs is
-    told in words. Nothing is locked, built or installed.
+    For each wheel of a package in the cache: its source and settings, the
+    distributions that it was built against, the log of its build, and whether
+    sync would reuse it now; if not, what differs. Nothing is locked, built or
+    installed.
 
     For example:
       pipshim builds show flash-attn

@@ -33,22 +33,22 @@ _DAYS = 30
 class CacheStoreCommand(PlainCommand):
     """Inspect and clear what pipshim adds to the cache.
 
-    These are the wheels that it has unpacked, the results of builds with their
-    records, the logs of builds, and what it asked of interpreters. All other
-    subcommands of "cache" are pip's, for pip's own part.
+    pipshim keeps unpacked wheels, results of builds with their records, build
+    logs, and answers of interpreters. All other subcommands of "cache" are
+    pip's, for pip's own part.
 
-    - info: Show where it is, and how much there is of what.
+    - info: Show where the cache is, and how much it contains.
     - list: List built wheels, and what they were built against.
     - remove: Remove the results of building a package.
-    - prune: Remove what nothing refers to, and what was not used for long.
-    - verify: Find files that were edited, and remove what has them; with
-      --remote, what the remote has of these packages or all, and is damaged.
+    - prune: Remove unreferenced files, and what was not used for long.
+    - verify: Find edited files, and remove the wheels that have them; with
+      --remote, remove damaged results of these packages, or of all.
     - push: Add what was built here to the remote.
-    - pull: Take from the remote what was built of packages, or of the lock.
+    - pull: Fetch builds of these packages, or of the lock, from the remote.
 
     The remote is the project's, that of PIPSHIM_REMOTE_URL, or --remote-url.
     A pattern is a name, or a glob of names. Nothing is removed while another
-    command of pipshim is at work.
+    command of pipshim runs.
     """
 
     declared = option_table.STORE

@@ -40,7 +40,7 @@ OWN_COMMANDS = {
     "remove": OwnCommand(
         "edit_commands", "Remove requirements from the project, lock and sync.", asks_index=True
     ),
-    "tree": OwnCommand("tree", "Show what needs what in the lock.", is_plain=True),
+    "tree": OwnCommand("tree", "Show the lock as a tree of requirements.", is_plain=True),
     "why": OwnCommand("why", "Show why a package is in the lock.", is_plain=True),
     "export": OwnCommand("export", "Write the lock as a requirements file."),
     "builds": OwnCommand("builds_command", "Show what was built, and from what.", is_plain=True),
@@ -66,7 +66,7 @@ SUBCOMMANDS = {
         "run": OwnCommand("builds_run", "Run the builds of a plan on this machine."),
         "history": OwnCommand(
             "builds_history",
-            "Show what was built when, how long it took, and how much memory.",
+            "Show past builds, with their duration and memory.",
             is_plain=True,
         ),
         "log": OwnCommand(

@@ -61,9 +61,9 @@ class EditCommand(ProjectCommand):
 class AddCommand(EditCommand):
     """Add requirements to pyproject.toml, lock and sync.
 
-    What has no version gets a bound by the one that is locked. Folders and
-    files become sources of tool.pipshim. If anything fails, pyproject.toml,
-    the lock and the environment are as before.
+    A requirement without a version gets a bound from the locked version.
+    Folders and files become sources of tool.pipshim. If anything fails,
+    pyproject.toml, the lock and the environment stay as they were.
 
     For example:
       pipshim add httpx "rich>=13"
@@ -100,7 +100,7 @@ class RemoveCommand(EditCommand):
     """Remove requirements from pyproject.toml, lock and sync.
 
     What only they needed leaves the lock and the environment too. If anything
-    fails, pyproject.toml, the lock and the environment are as before.
+    fails, pyproject.toml, the lock and the environment stay as they were.
 
     For example:
       pipshim remove httpx

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class ExportCommand(FollowingCommand):
-    """Write what is locked as a requirements file, with hashes.
+    """Write the lock as a requirements file, with hashes.
 
     If the lock is missing or out of date, it is made first. The project
-    itself is not written: its hash changes with every change of it.
+    itself is left out: its hash changes with every edit.
     """
 
     usage = """

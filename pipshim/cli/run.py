@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 class RunCommand(FollowingCommand):
     """Run a command in the project's environment.
 
-    If the lock is missing or out of date, it is made first; then the
-    environment is made what it says. Options end at the command's name:
-    whatever follows belongs to the command.
+    The lock and the environment are updated first, if they are out of date.
+    Options of pipshim come before the command: everything after its name
+    belongs to the command.
 
     For example:
       pipshim run python train.py --epochs 3

@@ -46,12 +46,11 @@ class Branch:
 
 
 class TreeCommand(PlainCommand):
-    """Show what the lock has as a tree: what needs what.
+    """Show the lock as a tree of requirements.
 
-    Without names it begins at the project, with all of its extras and
-    dependency groups; options that choose some of them mean what they mean
-    for sync. With names it begins at these packages. (*) marks what has been
-    shown above.
+    Without names, it starts at the project, with all its extras and groups;
+    options select some of them, as for sync. With names, it starts at these
+    packages. (*) marks a package whose requirements are shown above.
 
     For example:
       pipshim tree --depth 1                what the project requires itself

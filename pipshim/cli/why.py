@@ -25,11 +25,11 @@ _NAMED = 3
 
 
 class WhyCommand(PlainCommand):
-    """Say why a package is in the lock: the chains that lead to it.
+    """Show why a package is in the lock: the chains that lead to it.
 
     The shortest come first, and those of build environments last. Each
-    package is followed by what is asked of it: versions, marker, and the
-    project's extra or dependency group.
+    package is followed by its request: versions, marker, and the project's
+    extra or dependency group.
 
     For example:
       pipshim why numpy

@@ -267,7 +267,7 @@ _FOLLOW = {"--requirement": "Follow this lock (pylock.toml, pylock.NAME.toml)."}
 
 BUILDS_SHOW = CommandOptions(
     build=BUILD,
-    verb="Count",
+    verb="Select",
     keeps=("--requirement",),
     helps=_FOLLOW,
     arguments=lambda names, _: LOCKED(names),

@@ -33,6 +33,8 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("cli/edit_commands.py", "--torch-backend"): ("add",),
     ("cli/added_requirements.py", "--index"): ("add",),
     ("cli/remote.py", "--remote-url"): ("cache store", "builds list"),
+    ("cli/cache_store_remote.py", "--days"): ("cache store",),
+    ("cli/cache_store_remote.py", "--max-size"): ("cache store",),
     ("model/workspace_selection.py", "--package"): (*SYNCING, "export", "tree", "add", "remove"),
     ("model/workspace_selection.py", "--extra"): ("sync", "run", "export"),
     ("model/combinations.py", "--package"): (*SYNCING, "export"),
