@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.model.build_record import Record, Used
+from pipshim.model.build_record import Used
 from pipshim.model.events import label
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
     from packaging.utils import NormalizedName
 
+    from pipshim.builds.build_cache import BuildResult
     from pipshim.builds.environment import BuildEnvironment
     from pipshim.model.build_mode import Mode
+    from pipshim.model.build_record import Record
     from pipshim.project.static_metadata import BuildSystem
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
@@ -124,25 +126,21 @@ class BuiltWheel:
     """A wheel that was built, or reused from an earlier build.
 
     Attributes:
+        result: of the build, with its record.
         origin: whether it was built now, earlier on this machine, or on another one.
         wheel: the file that the backend made, until the end of the command; None unless built now.
-        log: the build's output; None likewise.
-        seconds: how long the backend took, likewise.
-        needs: what it needs of a machine (`pipshim.builds.built_wheel_needs`), likewise.
-        private: why it is not known what it needs.
-        signer: as of `pipshim.builds.build_cache.BuildResult`.
 
     """
 
     tree: UnpackedWheel
-    record: Record
+    result: BuildResult
     origin: Literal["built", "cached", "remote"]
     wheel: Path | None = None
-    log: Path | None = None
-    seconds: float = 0.0
-    needs: Mapping[str, Any] | None = None
-    private: str = ""
-    signer: str | None = None
+
+    @property
+    def record(self) -> Record:
+        """What it was built from and against."""
+        return self.result.record
 
 
 class WorkerReport(Protocol):

@@ -211,17 +211,7 @@ class Builder:
             if is_due:
                 self._discard_earlier(build)
             self._built_now.add(built.tree.sha256)
-            assert built.log is not None  # as of every build
-            result = BuildResult(
-                "wheel",
-                built.record,
-                built.tree.sha256,
-                built.seconds,
-                self._private(build) or built.private,
-                built.log.name,
-                built.needs,
-                self._selection_key(build, built.record),
-            )
+            result = replace(built.result, key=self._selection_key(build, built.record))
             self._cache.store(result)
             if self._shared is not None:
                 self._shared.push(result, built.wheel, anew=is_due, claim=claim)
@@ -264,7 +254,7 @@ class Builder:
         if not told.has_built:
             return self._reused(build, built)
         self._built_now.add(built.tree.sha256)
-        return replace(built, origin="built", seconds=told.seconds)
+        return replace(built, origin="built", result=replace(built.result, seconds=told.seconds))
 
     def _place(self) -> AbstractContextManager[object]:
         """Return the place of a build among those here, if other machines build most of them."""
@@ -318,11 +308,11 @@ class Builder:
                 record.to_json(),
                 build.combination,
                 "remote" if is_remote else "cached",
-                earlier.seconds if is_remote else None,
+                earlier.result.seconds if is_remote else None,
             )
         )
         if is_remote and self.remote is not None:
-            self.remote.count(earlier.seconds)
+            self.remote.count(earlier.result.seconds)
         self._built_now.add(earlier.tree.sha256)
         return earlier
 
@@ -336,7 +326,7 @@ class Builder:
                 if tree is not None and (
                     exact or self._may_require(build, requires_dist(tree.text(METADATA)))
                 ):
-                    return BuiltWheel(tree, result.record, "cached", signer=result.signer)
+                    return BuiltWheel(tree, result, "cached")
         return None
 
     def _offer(self, build: BuildRequest) -> SharedRecord | None:
@@ -469,13 +459,15 @@ class Builder:
                 record = replace(record, version=tree.version)
             self.observer(events.BuildRecorded(build.name, build.version, record.to_json()))
         components = self._trees(build.components) if record.compiled else []
-        built = BuiltWheel(tree, record, "built", wheel, hooks.log, seconds)
+        needs, private = None, self._private(build)
         try:
-            return replace(
-                built, needs=needs_of_built(tree, record, hooks, components, build.outer)
-            )
+            needs = needs_of_built(tree, record, hooks, components, build.outer)
         except UnreadableWheelError as error:
-            return replace(built, private=f"{error}{f': {error.hint}' if error.hint else ''}")
+            private = private or f"{error}{f': {error.hint}' if error.hint else ''}"
+        result = BuildResult(
+            "wheel", record, tree.sha256, seconds, private, log=hooks.log.name, needs=needs
+        )
+        return BuiltWheel(tree, result, "built", wheel)
 
     def _taken(self, wheel: Path, build: BuildRequest, hooks: Hooks) -> UnpackedWheel:
         """Put a built wheel into the store, if it is what it was asked for."""

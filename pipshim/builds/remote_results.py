@@ -145,7 +145,7 @@ class RemoteResults:
             self.remote.reject_wheel(shared, problem)
             return None
         kept = self._keep(shared, tree.sha256, conditions)
-        return BuiltWheel(tree, kept.record, "remote", seconds=kept.seconds, signer=kept.signer)
+        return BuiltWheel(tree, kept, "remote")
 
     def _fetched(self, shared: SharedRecord) -> UnpackedWheel | None:
         """Fetch a wheel into the store; None if it cannot be fetched or unpacked."""

@@ -308,7 +308,11 @@ class Sync:
         identity = artifacts.identity(artifacts.choose(package, self.context.target))
         ready = Ready(
             built.tree,
-            {"identity": identity, "record": built.record.to_json(), **_signed(built.signer)},
+            {
+                "identity": identity,
+                "record": built.record.to_json(),
+                **_signed(built.result.signer),
+            },
             built.origin,
             built.record.mode,
             direct_url(package),
