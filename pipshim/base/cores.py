@@ -81,10 +81,6 @@ def _with_parents(path: str, root: str, mount_point: str) -> Iterator[str]:
         yield "/".join([mount_point, *parts[:length]])
 
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pipshim.base.cores import ReadText
-
 _FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
 """By version of cgroups, the files with the quota and its period."""
 

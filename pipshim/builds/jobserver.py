@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import field
+from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
 from pipshim.base.light.dataclasses import dataclass
@@ -83,8 +83,8 @@ class Jobserver:
         self._clients: list[_Client] = []
         self._others = 0
         self._count = 0
-        self._change = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._change = Condition()
+        self._thread: Thread | None = None
 
     @contextmanager
     def client(self, sharing: Sharing) -> Iterator[Path | None]:
@@ -95,24 +95,24 @@ class Jobserver:
                 when one ends, its share is kept for the next one.
 
         """
-        client = self._open(sharing) if sys.platform != "win32" else None
+        client = self._open(sharing)
+        if client is None:
+            with self.other():
+                yield None
+            return
         with self._change:
-            if client is None:
-                self._others += 1
-            else:
-                self._clients.append(client)
-                self._start()
+            self._clients.append(client)
+            if self._thread is None:
+                self._thread = Thread(target=self._keep, name="jobserver", daemon=True)
+                self._thread.start()
             self._balance()
         try:
-            yield client.path if client is not None else None
+            yield client.path
         finally:
             with self._change:
-                if client is None:
-                    self._others -= 1
-                else:
-                    self._clients.remove(client)
-                    os.close(client.file)
-                    client.path.unlink(missing_ok=True)
+                self._clients.remove(client)
+                os.close(client.file)
+                client.path.unlink(missing_ok=True)
                 self._balance()
                 self._change.notify()
 
@@ -146,11 +146,6 @@ class Jobserver:
             file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             return _Client(path, file, sharing)
         return None
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._keep, name="jobserver", daemon=True)
-            self._thread.start()
 
     def _keep(self) -> None:
         while True:

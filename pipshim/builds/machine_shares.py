@@ -79,6 +79,12 @@ class MemoryBudget:
         self._count = 0
         self._change = threading.Condition()
 
+    @property
+    def running(self) -> int:
+        """How many builds run."""
+        with self._change:
+            return len(self._admitted)
+
     @contextmanager
     def admitted(
         self,
@@ -173,12 +179,10 @@ class MachineShares:
         self._at_once = at_once
         self._jobserver = jobserver
         self._budget = budget or MemoryBudget()
-        self._running = 0
-        self._guard = threading.Lock()
 
     def of_hook(self) -> Share:
         """Return the share of a backend that is asked for something small."""
-        return Share(self._jobs(self._width()))
+        return Share(self._jobs())
 
     @contextmanager
     def of_build(
@@ -202,19 +206,13 @@ class MachineShares:
         with self._budget.admitted(
             peak, usage, waiting=waiting, is_stopped=is_stopped
         ) as available:
-            with self._guard:
-                self._running += 1
-            try:
-                share = self._share(need, available, self._jobs(self._width()))
-                if share.jobs is None or share.available is not None:
-                    with self._jobserver.other():
-                        yield share
-                else:
-                    with self._jobserver.client(sharing.get()) as fifo:
-                        yield replace(share, fifo=fifo)
-            finally:
-                with self._guard:
-                    self._running -= 1
+            share = self._share(need, available, self._jobs())
+            if share.jobs is None or share.available is not None:
+                with self._jobserver.other():
+                    yield share
+            else:
+                with self._jobserver.client(sharing.get()) as fifo:
+                    yield replace(share, fifo=fifo)
 
     def _share(self, need: MemoryNeed | None, available: int | None, jobs: int | None) -> Share:
         if need is None or available is None:
@@ -223,10 +221,7 @@ class MachineShares:
         # Alone it may have started more processes than there are cores.
         return Share(jobs) if jobs is not None and jobs <= fitting else Share(fitting, available)
 
-    def _width(self) -> int:
-        """Return how many builds run at the same time now, or are about to."""
-        with self._guard:
-            return min(self._at_once, max(sharing.get().count, self._running))
-
-    def _jobs(self, width: int) -> int | None:
+    def _jobs(self) -> int | None:
+        """Return the share of those that run at the same time now, or are about to."""
+        width = min(self._at_once, max(sharing.get().count, self._budget.running))
         return max(1, available_cores() // width) if width > 1 else None

@@ -66,8 +66,8 @@ def query(python: Path, cache_dir: Path | None) -> Target:
     stamp = _signature(python)
     is_script = _is_script(python)
     entry = None if cache_dir is None or is_script else _entry(cache_dir, python)
-    if entry is not None and (kept := _answer(entry, stamp)) is not None:
-        return _target(kept)
+    if entry is not None and (kept := _kept(entry, stamp)) is not None:
+        return kept
     answer = _ask(python)
     answer["python"] = answer["executable"] if is_script else str(python)
     if not answer["is_venv"]:
@@ -107,15 +107,13 @@ def _entry(cache_dir: Path, python: Path) -> Path:
     return cache_dir / INTERPRETERS / f"{name}.json"
 
 
-def _answer(entry: Path, stamp: list[Any]) -> dict[str, Any] | None:
+def _kept(entry: Path, stamp: list[Any]) -> Target | None:
     """Read a cached answer, if it is valid and whole."""
     try:
         kept = jsons.loads(entry.read_bytes())
-        _target(kept["answer"])
+        return _target(kept["answer"]) if kept["stamp"] == stamp else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    answer: dict[str, Any] = kept["answer"]
-    return answer if kept["stamp"] == stamp else None
 
 
 def _target(answer: Mapping[str, Any]) -> Target:
