@@ -11,7 +11,7 @@ from pipshim.base.errors import BuildError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.builds.resource_usage import Usage
 from pipshim.model import events
-from pipshim.model.build_progress import ProgressReader, seconds_left
+from pipshim.model.build_progress import Progress, ProgressReader, seconds_left
 from pipshim.model.past_build import Outcome, PastBuild
 
 if TYPE_CHECKING:
@@ -86,18 +86,10 @@ class BuildMonitor:
 
         """
         build, start = self.build, time.monotonic()
-        about = build.name, build.version, str(build.mode)
+        waits_for, commit, combination = build.waits_for, build.commit, build.combination
+        about = *build.about, self.what
         self.observer(
-            events.BuildStarted(
-                *about,
-                build.chosen_by,
-                self.what,
-                self.log,
-                build.waits_for,
-                build.commit,
-                build.combination,
-                why,
-            )
+            events.BuildStarted(*about, self.log, waits_for, commit, combination, why=why)
         )
         try:
             yield
@@ -109,21 +101,12 @@ class BuildMonitor:
                 usage.cpu = None  # killed processes do not tell what they used
             self._end("stopped" if stopped else "out of memory" if usage.ran_out else "failed")
             used = usage.cpu, usage.peak or None, usage.processes
-            self.observer(events.BuildFailed(*about, step, stopped, *used))
+            self.observer(events.BuildFailed(*build.about[:3], step, stopped, *used))
             raise
         self._end("built")
-        self.observer(
-            events.BuildFinished(
-                *about,
-                build.chosen_by,
-                self.what,
-                time.monotonic() - start,
-                self.usage.cpu,
-                self.usage.peak or None,
-                self.expected_seconds,
-                self.usage.processes,
-            )
-        )
+        usage, seconds = self.usage, time.monotonic() - start
+        measured = usage.cpu, usage.peak or None, self.expected_seconds, usage.processes
+        self.observer(events.BuildFinished(*about, seconds, *measured))
 
     def begin(self) -> None:
         """Take note that the backend is called now."""
@@ -168,16 +151,18 @@ class BuildMonitor:
         return now - (self._began or now) - self.usage.waited
 
     def _report(self) -> None:
-        progress, fraction = self._reader.progress, self._reader.fraction
+        progress = self._reader.progress or Progress(0, None, "steps")
+        fraction = self._reader.fraction
+        left = seconds_left(self._elapsed(), fraction, self.expected_seconds)
         self.observer(
             events.BuildProgress(
                 self.build.name,
                 self.build.version,
-                progress.done if progress is not None else 0,
-                progress.total if progress is not None else None,
-                progress.unit if progress is not None else "steps",
-                progress.extension if progress is not None else 0,
+                progress.done,
+                progress.total,
+                progress.unit,
+                progress.extension,
                 fraction,
-                seconds_left(self._elapsed(), fraction, self.expected_seconds),
+                left,
             )
         )

@@ -109,6 +109,11 @@ class BuildRequest:
         return label(self.name, self.version, self.commit)
 
     @property
+    def about(self) -> tuple[str, str, str, str]:
+        """Its name, version and mode, and who chose that, as events have them."""
+        return self.name, self.version, str(self.mode), self.chosen_by
+
+    @property
     def waits_for(self) -> tuple[NormalizedName, ...]:
         return tuple(one.name for one in self.components if one.is_built)
 

@@ -297,18 +297,15 @@ class Builder:
         if earlier.tree.sha256 in self._built_now:
             return earlier  # this command has reported its build
         record, is_remote = earlier.record, earlier.origin == "remote"
-        is_unknown = build.version == events.UNKNOWN
+        version = earlier.tree.version if build.version == events.UNKNOWN else build.version
         self.observer(
             events.BuildCached(
-                build.name,
-                earlier.tree.version if is_unknown else build.version,
-                str(build.mode),
-                build.chosen_by,
+                *replace(build, version=version).about,
                 record.why(elsewhere=is_remote),
                 record.to_json(),
                 build.combination,
                 "remote" if is_remote else "cached",
-                earlier.result.seconds if is_remote else None,
+                saved=earlier.result.seconds if is_remote else None,
             )
         )
         if is_remote and self.remote is not None:

@@ -101,8 +101,7 @@ class WorkerEvents:
         }
         if not all(_fits(known[key], value) for key, value in given.items()):
             return None
-        build = self.build
-        own = build.name, build.version, str(build.mode), build.chosen_by, worker
+        own = *self.build.about, worker
         given |= {key: value for key, value in zip(_OWN, own, strict=True) if key in known}
         try:
             event = kind(**given)
@@ -142,8 +141,7 @@ class WorkerEvents:
     def _end(self) -> None:
         if self._worker is not None:
             self._remember("stopped")
-            about = self.build.name, self.build.version, str(self.build.mode)
-            self.observer(events.BuildFailed(*about, "wheel", stopped=True))
+            self.observer(events.BuildFailed(*self.build.about[:3], "wheel", stopped=True))
 
     def _remember(
         self, outcome: Outcome, event: events.BuildFinished | events.BuildFailed | None = None
