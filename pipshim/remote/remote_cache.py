@@ -101,7 +101,7 @@ class RemoteCache:
     _faults: int = field(default=0, init=False)
     _wasted: float = field(default=0.0, init=False)
     _guard: Lock = field(default_factory=Lock, init=False)
-    _tasks: TaskGroup | None = field(default=None, init=False)
+    _tasks: TaskGroup = field(default_factory=lambda: TaskGroup(_PUSHED_AT_ONCE), init=False)
     _begun: list[Future[object]] = field(default_factory=list, init=False)
     _claims: Claims | None = field(default=None, init=False)
     _reasons: set[str] = field(default_factory=set, init=False)
@@ -116,20 +116,14 @@ class RemoteCache:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Wait until what was to be added is there, and give up the claims of what was not."""
         try:
-            self._finish(kind, *error)
+            if kind is None and not all(one.done() for one in self._begun):
+                self.observer(events.Waiting(f"adding what was built to the remote {self.label}"))
+            self._tasks.__exit__(kind, *error)
+            for one in self._begun if kind is None else ():
+                one.result()
         finally:
             if self._claims is not None:
                 self._claims.close()
-
-    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
-        if self._tasks is None:
-            return
-        if kind is None and not all(one.done() for one in self._begun):
-            self.observer(events.Waiting(f"adding what was built to the remote {self.label}"))
-        self._tasks.__exit__(kind, *error)
-        if kind is None:
-            for one in self._begun:
-                one.result()
 
     # Finding
 
@@ -324,8 +318,6 @@ class RemoteCache:
     def soon(self, work: Callable[[], object]) -> None:
         """Do something while the command goes on; it ends when all of that is done."""
         with self._guard:
-            if self._tasks is None:
-                self._tasks = TaskGroup(_PUSHED_AT_ONCE)
             self._begun.append(self._tasks.start(work))
 
     def push(self, shared: SharedRecord, wheel: Path | None) -> bool:
@@ -338,24 +330,21 @@ class RemoteCache:
         if self.is_over:
             return False
         try:
-            self._push(shared, wheel)
+            store = self.connected()
+            shared = replace(shared, signature=self.sign(shared.content))
+            if wheel is not None:
+                is_new = upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
+                if not is_new and shared.wheel.sha256 in self._damaged_wheels:
+                    self.say(
+                        f"{wheel.name} stays damaged, as nothing there is overwritten; to remove "
+                        f"it: pipshim cache store verify --remote {shared.record.name}"
+                    )
+            path = f"{RECORDS}/{shared.record.source}/{shared.name}"
+            store.create(path, shared.to_bytes(), 2 * PATIENCE)
         except RemoteError as error:
             self.fail(f"cannot push {_label(shared)} to the remote {self.label}: {error}")
             return False
         return True
-
-    def _push(self, shared: SharedRecord, wheel: Path | None) -> None:
-        store = self.connected()
-        shared = replace(shared, signature=self.sign(shared.content))
-        if wheel is not None:
-            is_new = upload(store, f"{WHEELS}/{shared.wheel.sha256}.whl", wheel)
-            if not is_new and shared.wheel.sha256 in self._damaged_wheels:
-                self.say(
-                    f"{wheel.name} stays damaged, as nothing there is overwritten; to remove it: "
-                    f"pipshim cache store verify --remote {shared.record.name}"
-                )
-        path = f"{RECORDS}/{shared.record.source}/{shared.name}"
-        store.create(path, shared.to_bytes(), 2 * PATIENCE)
 
     # Failing
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import warnings
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -16,7 +16,7 @@ from pipshim import __version__
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.remote.file_store import started
-from pipshim.workers.engine import NoWorkerError, Report
+from pipshim.workers.engine import NoWorkerError, Report, settle
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class DaskEngine:
 
     def _give_up(self) -> None:
         for task in [*self._tasks]:
-            self._settle(task, error=NoWorkerError(self._problem))
+            self._settle(task, NoWorkerError(self._problem))
 
     async def _look(self) -> None:
         """Place tasks on the workers that there are now.
@@ -266,16 +266,16 @@ class DaskEngine:
             self._start_attempt(task, usable)
         elif self._asked:
             problem = f"{self.label} has no other worker that could build {task.task.name}"
-            self._settle(task, error=NoWorkerError(problem))
+            self._settle(task, NoWorkerError(problem))
         elif time.monotonic() - self._had_worker > _RESTART_SECONDS:
-            self._settle(task, error=NoWorkerError(f"{self.label} has no worker"))
+            self._settle(task, NoWorkerError(f"{self.label} has no worker"))
 
     def _note_death(self, task: _Task) -> None:
         """Take note that the worker of a task has died, perhaps because of it."""
         task.deaths, task.begun_on = task.deaths + 1, ""
         if task.deaths >= _DEATHS:
             problem = f"{task.deaths} workers have died while they built it"
-            self._settle(task, error=NoWorkerError(problem))
+            self._settle(task, NoWorkerError(problem))
             self._end_attempt(task)
 
     def _start_attempt(self, task: _Task, workers: frozenset[str]) -> None:
@@ -293,31 +293,24 @@ class DaskEngine:
 
     async def _follow(self, task: _Task, attempt: Any) -> None:
         """Wait for the result of an attempt."""
-        outcome: TaskOutcome | None = None
-        error: Exception | None = None
+        outcome: TaskOutcome | Exception
         try:
             outcome = await attempt
         except (CancelledError, asyncio.CancelledError):
-            error = NoWorkerError("the connection to the scheduler was lost")
+            outcome = NoWorkerError("the connection to the scheduler was lost")
         except Exception as failure:  # noqa: BLE001 whatever happens to a worker
-            error = failure
+            outcome = failure
         if task.attempt is not attempt:
             return  # another one has replaced it
-        if isinstance(error, NoWorkerError) and task.losses < _LOSSES:
+        if isinstance(outcome, NoWorkerError) and task.losses < _LOSSES:
             task.losses += 1
             task.attempt, task.begun_on = None, ""
         else:
-            self._settle(task, outcome, error)
+            self._settle(task, outcome)
 
-    def _settle(
-        self, task: _Task, outcome: TaskOutcome | None = None, error: Exception | None = None
-    ) -> None:
+    def _settle(self, task: _Task, outcome: TaskOutcome | Exception) -> None:
         self._tasks.discard(task)
-        with contextlib.suppress(InvalidStateError):  # it was cancelled
-            if outcome is not None:
-                task.future.set_result(outcome)
-            else:
-                task.future.set_exception(error or RuntimeError("no result"))
+        settle(task.future, outcome)
 
     def _hear(self, event: tuple[float, Any]) -> None:
         match event[1]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from pipshim.workers.plan_task import PlanTask, TaskOutcome
 
 Report: TypeAlias = Callable[[str, list[dict[str, Any]]], object]
@@ -29,6 +29,15 @@ class WorkerLostError(Exception):
     def __init__(self, worker: str, problem: str) -> None:
         super().__init__(problem)
         self.worker = worker
+
+
+def settle(future: Future[TaskOutcome], outcome: TaskOutcome | Exception) -> None:
+    """Tell whoever waits for a task what came of it."""
+    with suppress(InvalidStateError):  # it was cancelled
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 class Engine(Protocol):

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from pipshim.base.errors import PipshimError
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.workers.engine import NoWorkerError, Report, WorkerLostError
+from pipshim.workers.engine import NoWorkerError, Report, WorkerLostError, settle
 from pipshim.workers.plan_task import PlanTask, TaskOutcome, run
 
 if TYPE_CHECKING:
@@ -95,13 +95,6 @@ class _Job:
     @property
     def id(self) -> str:
         return str(self.submitted.job_id)
-
-    def settle(self, outcome: TaskOutcome | Exception) -> None:
-        with contextlib.suppress(InvalidStateError):  # it was cancelled
-            if isinstance(outcome, Exception):
-                self.future.set_exception(outcome)
-            else:
-                self.future.set_result(outcome)
 
 
 class SlurmEngine:
@@ -197,7 +190,7 @@ class SlurmEngine:
                     self._hear(job)
                     self._take_result(job)
                 except Exception as error:  # noqa: BLE001 of this job, whatever it wrote
-                    job.settle(WorkerLostError(job.worker, f"job {job.id}: {error}"))
+                    settle(job.future, WorkerLostError(job.worker, f"job {job.id}: {error}"))
             running = self._running()
             if not running:
                 self._answered = time.monotonic()
@@ -233,9 +226,9 @@ class SlurmEngine:
             return
         self._hear(job)
         if status == "success":
-            job.settle(result)
+            settle(job.future, result)
         else:  # a traceback
-            job.settle(WorkerLostError(job.worker, str(result).strip().rpartition("\n")[2]))
+            settle(job.future, WorkerLostError(job.worker, str(result).strip().rpartition("\n")[2]))
 
     def _look_at_queue(self, jobs: list[_Job]) -> None:
         """Find the jobs that have ended without a result."""
@@ -244,7 +237,7 @@ class SlurmEngine:
         if states is None:
             if now - self._answered > _SILENCE_SECONDS:
                 for job in jobs:
-                    job.settle(NoWorkerError("Slurm no longer answers"))
+                    settle(job.future, NoWorkerError("Slurm no longer answers"))
                 _end(jobs)
             return
         self._answered = now
@@ -255,7 +248,7 @@ class SlurmEngine:
             elif job.ended is None:
                 job.ended = now
             elif now - job.ended > _RESULT_SECONDS:
-                job.settle(self._ended(job, state))
+                settle(job.future, self._ended(job, state))
 
     @staticmethod
     def _ended(job: _Job, state: str) -> TaskOutcome | WorkerLostError:
