@@ -271,11 +271,8 @@ class Builder:
         build = self.history.last_success(name, version)
         return build.seconds if build is not None else None
 
-    def has(self, build: BuildRequest) -> bool:
-        """Return whether an earlier wheel can be reused, or taken from the remote."""
-        return self.origin(build) != "built"
-
     def origin(self, build: BuildRequest) -> Literal["cached", "remote", "built"]:
+        """Return where a wheel would come from."""
         if build.digest is None:
             return "built"
         if self._earlier(build) is not None:

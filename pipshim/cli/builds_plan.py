@@ -91,7 +91,7 @@ def _plan(context: Context, sync: Sync, request: BuildsPlanRequest) -> PlanFile:
         if pin.source is None:
             continue
         build = sync.builds.request(pin.source, solution)
-        if request.missing and context.builder.has(build):
+        if request.missing and context.builder.origin(build) != "built":
             continue
         writer.add(build)
     for folder in sync.selection.folders:

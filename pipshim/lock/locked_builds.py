@@ -341,7 +341,7 @@ class PlannedBuilds(BuildPlanner):
 
     def is_due(self, one: str) -> bool:
         """Return whether a build has to be done: no earlier wheel can be reused."""
-        return not self.builder.has(self.request(self._source(one), None))
+        return self.is_work(self._source(one), None)
 
     def plan(self, source: Source, solution: Solution | None) -> BuildPlan:  # noqa: ARG002
         """Return a build as the plan has it."""

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,8 @@ class ThisMachine:
     def __init__(self, environ: Mapping[str, str], more: Iterable[Path] = ()) -> None:
         self._environ = environ
         self._more = tuple(more)
-        self._paths: dict[str, Path | None] = {}
-        self._versions: dict[tuple[str, frozenset[str]], set[str]] = {}
+        self._find = cache(self._search)
+        self._versions = cache(_versions)
 
     @cached_property
     def libc(self) -> str:
@@ -71,16 +71,8 @@ class ThisMachine:
 
     def versions(self, name: str, like: Iterable[str]) -> set[str]:
         """Return the symbol versions of a library that are these, or of the same families."""
-        key = name, frozenset(like)
-        if key not in self._versions:
-            path = self._find(name)
-            self._versions[key] = _versions(path, key[1]) if path is not None else set()
-        return self._versions[key]
-
-    def _find(self, name: str) -> Path | None:
-        if name not in self._paths:
-            self._paths[name] = self._search(name)
-        return self._paths[name]
+        path = self._find(name)
+        return self._versions(path, frozenset(like)) if path is not None else set()
 
     def _search(self, name: str) -> Path | None:
         paths = (Path(folder, name) for folder in self._folders_first)
@@ -128,7 +120,7 @@ def _kind_of(path: Path) -> bytes:
     return head[4:6] + head[18:20] if head[:4] == b"\x7fELF" else b""
 
 
-def _versions(path: Path, like: Iterable[str]) -> set[str]:
+def _versions(path: Path, like: frozenset[str]) -> set[str]:
     """Find names of symbol versions among the strings of a library.
 
     That needs no ELF parser. A library has the names of the versions that it needs there too; those
