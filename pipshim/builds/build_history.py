@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
@@ -35,7 +36,6 @@ class BuildHistory:
     def __init__(self, cache: Path, *, most_bytes: int = _MOST_BYTES) -> None:
         self._file = cache / HISTORY
         self._most_bytes = most_bytes
-        self._read: list[PastBuild] | None = None
 
     def builds(self) -> list[PastBuild]:
         """Read all builds, the oldest first.
@@ -58,18 +58,17 @@ class BuildHistory:
 
     def last_success(self, name: str, version: str, what: str = "wheel") -> PastBuild | None:
         """Return the build to estimate the next one by, as of when this was first asked."""
-        own = [one for one in self._known() if not one.worker]
+        own = [one for one in self._known if not one.worker]
         own_last = last_success(own, name, version, what)
-        return own_last or last_success(self._known(), name, version, what)
+        return own_last or last_success(self._known, name, version, what)
 
     def memory_need(self, name: str) -> MemoryNeed | None:
         """Return how much memory a build of a package will need, likewise."""
-        return memory_need(self._known(), name)
+        return memory_need(self._known, name)
 
+    @cached_property
     def _known(self) -> list[PastBuild]:
-        if self._read is None:
-            self._read = self.builds()
-        return self._read
+        return self.builds()
 
     def add(self, build: PastBuild) -> None:
         """Append a build; a cache that cannot be written remembers nothing."""
