@@ -14,6 +14,7 @@ from pipshim.base.atomic_write import replace_file
 from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.base.paths import modified
 from pipshim.model.build_record import Conditions, Record, difference
 from pipshim.model.shared_record import NO_KEY, Kind
 from pipshim.model.signing_keys import why_untrusted
@@ -59,10 +60,10 @@ class BuildResult:
     def read(cls, path: Path) -> BuildResult | None:
         """Read a file of the cache; None if it cannot be read, or an older pipshim wrote it."""
         try:
-            data = jsons.loads(path.read_text(encoding="utf-8"))
+            data = jsons.read(path)
             record = Record.from_json(data["record"])
             return None if record is None else cls(**{**data, "record": record})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return None
 
 
@@ -118,7 +119,7 @@ class BuildCache:
 
     def _read(self, kind: Kind, source: str) -> list[BuildResult]:
         """Read the earlier results of a source, the newest first."""
-        paths = sorted(self._paths(kind, source), key=_time, reverse=True)
+        paths = sorted(self._paths(kind, source), key=modified, reverse=True)
         return [*filter(None, map(BuildResult.read, paths))]
 
     def _paths(self, kind: Kind, source: str) -> list[Path]:
@@ -151,10 +152,3 @@ class BuildCache:
 
     def _folder(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
-
-
-def _time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -64,7 +64,8 @@ class BuildMonitor:
     def __post_init__(self) -> None:
         self.earlier = None
         if self.is_of_wheel:
-            self.earlier = self.history.last_success(self.build.name, self._version, self.what)
+            version = self.build.commit or self.build.version
+            self.earlier = self.history.last_success(self.build.name, version, self.what)
         self._reader = ProgressReader(self.earlier.steps if self.earlier is not None else None)
 
     @property
@@ -140,10 +141,6 @@ class BuildMonitor:
                 log=str(self.log),
             )
         )
-
-    @property
-    def _version(self) -> str:
-        return self.build.commit or self.build.version
 
     def _elapsed(self) -> float:
         """Return how long the backend has been at work."""

@@ -19,6 +19,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim._pip.preparer import build_system
 from pipshim.base.errors import BuildCycleError, PipshimError
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.base.paths import file_size
 from pipshim.base.shared_results import CycleError, SharedResults
 from pipshim.base.tasks import each, in_order
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component, OuterEnvironment
@@ -311,15 +312,8 @@ def estimated_seconds(source: Path) -> float:
         for name in files:
             per_mb = _SECONDS_PER_MB.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 many
             if per_mb is not None:
-                seconds += per_mb * _size(f"{folder}/{name}") / _MB
+                seconds += per_mb * file_size(f"{folder}/{name}") / _MB
     return seconds
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 many
-    except OSError:
-        return 0
 
 
 def _dependencies(

@@ -132,8 +132,8 @@ class Tools:
 
     def _read(self, key: str) -> Tool | None:
         try:
-            return Tool(**jsons.loads((self._folder / f"{key}.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return Tool(**jsons.read(self._folder / f"{key}.json"))
+        except TypeError:
             return None
 
     def _ask(self, key: str, path: str) -> Tool:

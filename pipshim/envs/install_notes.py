@@ -32,10 +32,7 @@ def site_folders(target: Target) -> list[Path]:
 
 def origin_of(one: Installed) -> Mapping[str, Any]:
     """Read pipshim's note on a distribution."""
-    try:
-        data = jsons.loads((one.dist_info / dist_info.ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    data = jsons.read(one.dist_info / dist_info.ORIGIN)
     return data if isinstance(data, dict) else {}
 
 

@@ -77,10 +77,7 @@ class Installed:
     @property
     def display_name(self) -> str:
         """The name as METADATA has it; reads that file."""
-        try:
-            text = (self.dist_info / METADATA).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return self.name
+        text = read_text(str(self.dist_info / METADATA))
         return dist_info.read_headers(text).get("name", self.name)
 
 
@@ -132,7 +129,7 @@ def _read(path: str, stem: str) -> Installed | None:
     except NotADirectoryError:
         return None
     if not dash or not name:
-        headers = _headers(path) if METADATA in files else {}
+        headers = dist_info.read_headers(read_text(f"{path}/{METADATA}"))
         name, version = headers.get("name", ""), headers.get("version", "")
         if not name:
             return None
@@ -172,15 +169,8 @@ def _legacy(path: str, name: str) -> Installed:
     return Installed(_normalized(stem), version, Path(path), removable=False)
 
 
-def _headers(path: str) -> dict[str, str]:
-    return dist_info.read_headers(read_text(f"{path}/{METADATA}"))
-
-
 def _direct_url(path: str) -> dict[str, Any] | None:
-    try:
-        data = jsons.loads(read_text(path))
-    except ValueError:
-        return None
+    data = jsons.read(path)
     return data if isinstance(data, dict) else None
 
 

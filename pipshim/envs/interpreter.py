@@ -110,9 +110,9 @@ def _entry(cache_dir: Path, python: Path) -> Path:
 def _kept(entry: Path, stamp: list[Any]) -> Target | None:
     """Read a cached answer, if it is valid and whole."""
     try:
-        kept = jsons.loads(entry.read_bytes())
+        kept = jsons.read(entry)
         return _target(kept["answer"]) if kept["stamp"] == stamp else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

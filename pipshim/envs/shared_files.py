@@ -4,7 +4,6 @@ pip removes such a file with the first of its distributions, and overwrites it w
 one. Nothing else shows that the others have lost it.
 """
 # Paths are strings here, and little is imported: an environment made again has this note too.
-# ruff: noqa: PTH123
 
 from __future__ import annotations
 
@@ -28,13 +27,12 @@ def read(prefix: str) -> dict[str, tuple[str, ...]]:
 
 
 def _read(prefix: str) -> dict[str, tuple[list[str], list[int]]]:
+    data = jsons.read(f"{prefix}/{NAME}")
     try:
-        with open(f"{prefix}/{NAME}", "rb") as file:
-            data = jsons.loads(file.read())
         if data["format"] != _FORMAT:
             return {}
         return {path: (owners, state) for path, (owners, state) in data["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

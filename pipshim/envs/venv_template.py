@@ -42,11 +42,7 @@ def find(cache: str, python: str, prefix: str, signature: list[Any]) -> Mapping[
         signature: of the interpreter (`pipshim.envs.interpreter_fingerprint`).
 
     """
-    try:
-        with open(_path(cache, python), "rb") as file:
-            known = jsons.loads(file.read())
-    except (OSError, ValueError):
-        return None
+    known = jsons.read(_path(cache, python))
     is_good = isinstance(known, dict) and known.get("key") == [_FORMAT, __version__, signature]
     return known if is_good and _is_plain(prefix) else None
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipshim.base.paths import file_size
 from pipshim.model import events
 from pipshim.remote.file_store import PATIENCE, FileMissingError, FileStore, RemoteError, started
 
@@ -76,7 +77,7 @@ def fetch(
         _watch(future, into, key, Pace(wheel.size, shared.seconds, time.monotonic()), observer)
     finally:
         stop.set()
-        observer(events.DownloadFinished(key, _size(into)))
+        observer(events.DownloadFinished(key, file_size(into)))
 
 
 def upload(store: FileStore, path: str, file: Path) -> bool:
@@ -91,19 +92,12 @@ def upload(store: FileStore, path: str, file: Path) -> bool:
 
 def _watch(future: Future[None], into: Path, key: str, pace: Pace, observer: Observer) -> None:
     while not wait([future], _POLL_SECONDS).done:
-        received = _size(into)
+        received = file_size(into)
         observer(events.DownloadProgress(key, received))
         why = pace.why_not(received, time.monotonic())
         if why is not None:
             raise RemoteError(why)
     future.result()
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116
-    except OSError:
-        return 0
 
 
 _MOST_DIRECTORY = 64 << 20

@@ -103,7 +103,8 @@ def needs_of(
     for one in objects:
         folders = [_expanded(folder, one.path) for folder in one.folders]
         for name in one.needed:
-            if name in names or any(_joined(folder, name) in brought for folder in folders):
+            paths = {posixpath.normpath(f"{folder}/{name}") for folder in folders}
+            if name in names or paths & brought:
                 continue
             libraries.setdefault(name, set()).update(one.versions.get(name, ()))
             if any(os.path.exists(f"{folder}/{name}") for folder in folders if folder[:1] == "/"):  # noqa: PTH110
@@ -158,10 +159,6 @@ def _expanded(folder: str, path: str) -> str:
     if text.startswith("$ORIGIN"):
         return posixpath.normpath(f"{origin}/{text.removeprefix('$ORIGIN')}")
     return text
-
-
-def _joined(folder: str, name: str) -> str:
-    return posixpath.normpath(f"{folder}/{name}")
 
 
 def _objects(wheel: UnpackedWheel) -> Iterator[_Object]:

@@ -82,11 +82,10 @@ def _store(folder: str) -> str:
 
 def load(folder: str) -> Compiled | None:
     """Read a folder of bytecode; None if that is not possible."""
+    data = jsons.read(f"{folder}/{MANIFEST}")
     try:
-        with open(f"{folder}/{MANIFEST}", "rb") as file:
-            data = jsons.loads(file.read())
         return Compiled(folder, FileManifest.from_json(data["bundle"]), data["hashes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

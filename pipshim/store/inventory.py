@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -34,6 +34,7 @@ from pipshim.base.cache_folders import (
 from pipshim.base.cores import available_cores
 from pipshim.base.light import jsons
 from pipshim.base.light.dataclasses import dataclass
+from pipshim.base.paths import modified
 from pipshim.base.tasks import each
 from pipshim.envs import dist_info
 from pipshim.model.build_record import Record
@@ -143,7 +144,7 @@ def results(root: Path) -> list[Result]:
     """Read all results of builds, by name, version and time."""
     found = []
     for path in (root / BUILDS).glob("*/*/*.json"):
-        data = _read(path)
+        data = jsons.read(path)
         record = Record.from_json(data.get("record")) if isinstance(data, dict) else None
         if record is None or not isinstance(data, dict):
             continue
@@ -152,7 +153,7 @@ def results(root: Path) -> list[Result]:
         log = root / LOGS / str(data.get("log"))
         signer = data.get("signer")
         found.append(
-            Result(path, kind, record, tree, _time(path), log if log.is_file() else None, signer)
+            Result(path, kind, record, tree, modified(path), log if log.is_file() else None, signer)
         )
     return sorted(found, key=lambda one: (one.record.name, _order(one.record.version), one.time))
 
@@ -337,7 +338,7 @@ def _stale_trees(
             yield _item(tree, "unpacked wheel", "is damaged")
         elif (tree / BUILT).exists() and tree.name not in recorded:
             yield _item(tree, "unpacked wheel", "built wheel without a record")
-        elif _time(manifest) <= oldest and all(found.st_nlink == 1 for found in _stats(tree)):
+        elif modified(manifest) <= oldest and all(found.st_nlink == 1 for found in _stats(tree)):
             yield _item(tree, "unpacked wheel", f"not used for {days:g} days")
 
 
@@ -356,13 +357,13 @@ def _stale_results(root: Path, found: Sequence[Result], going: set[str]) -> Iter
 def _old_files(root: Path, oldest: float, days: float) -> Iterator[Item]:
     for _, kind, folder, pattern in _FILES:
         for path in (root / folder).glob(pattern) if kind else ():
-            if _time(path) <= oldest:
+            if modified(path) <= oldest:
                 yield _item(path, kind, f"older than {days:g} days")
 
 
 def _old_environments(root: Path, oldest: float, days: float) -> Iterator[Item]:
     for path in (root / ENVIRONMENTS).glob("*"):
-        if _time(path) <= oldest:
+        if modified(path) <= oldest:
             size = _size_of_own(path)
             yield Item(path, "environment", f"not used for {days:g} days", size)
 
@@ -374,7 +375,7 @@ def _size_of_own(folder: Path) -> int:
 
 def _stale_interpreters(root: Path) -> Iterator[Item]:
     for path in (root / INTERPRETERS).glob("*.json"):
-        data = _read(path)
+        data = jsons.read(path)
         answer = data.get("answer") if isinstance(data, dict) else None
         python = answer.get("python") if isinstance(answer, dict) else None
         if not isinstance(python, str) or not os.path.exists(python):  # noqa: PTH110
@@ -403,21 +404,6 @@ def _lines(path: Path) -> int:
 
 def _item(path: Path, kind: str, why: str) -> Item:
     return Item(path, kind, why, size_of(path))
-
-
-def _read(path: Path) -> Any:
-    """Read a file of JSON; None if it is not valid."""
-    try:
-        return jsons.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _order(version: str) -> tuple[bool, Version, str]:

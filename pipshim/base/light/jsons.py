@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 
@@ -55,6 +56,15 @@ def loads(text: bytes | str) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def read(path: str | Path) -> Any:
+    """Read a file of JSON; None if it cannot be read, or is damaged."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 pathlib may not be imported yet
+            return loads(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 def dumps(value: object) -> str:
