@@ -14,13 +14,13 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pipshim.base.atomic_write import replace_file
 from pipshim.base.cores import available_cores
+from pipshim.base.program_output import output_of
 from pipshim.base.shared_results import SharedResults
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ JOBSERVER = "PIPSHIM_JOBSERVER"
 
 _CARGO = "CARGO_MAKEFLAGS"
 _PROGRAMS = ".programs"
+_SECONDS = 5
 _FIFO_MAKE, _AUTH_MAKE, _FIFO_NINJA = (4, 4), (4, 2), (1, 13)
 _MAKE_SCRIPT = r"""#!/bin/sh
 # Lets GNU make {version} use the jobserver of pipshim.
@@ -186,16 +187,6 @@ def _add_numbers(variables: MutableMapping[str, str], jobs: int) -> None:
 
 def _version_of(program: str) -> Version:
     """Ask GNU make or ninja for its version; () if it is another program or does not answer."""
-    try:
-        done = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return ()
-    match = re.match(r"(?:GNU Make )?(\d+(?:\.\d+)+)", done.stdout)
-    return tuple(map(int, match[1].split("."))) if match and done.returncode == 0 else ()
+    text = output_of([program, "--version"], _SECONDS)
+    match = re.match(r"(?:GNU Make )?(\d+(?:\.\d+)+)", text)
+    return tuple(map(int, match[1].split("."))) if match else ()

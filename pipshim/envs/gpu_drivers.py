@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from pipshim.base.program_output import output_of
 from pipshim.model.torch_backends import Gpus
 
 _PROC = Path("/proc/driver/nvidia/version")
@@ -30,7 +29,7 @@ def find_gpus(proc: Path = _PROC) -> Gpus:
     """
     rows = _nvidia_rows()
     driver = rows[0][1] if rows else _driver_in(proc)
-    listed = _ARCHITECTURE.findall(_output("rocm_agent_enumerator"))
+    listed = _ARCHITECTURE.findall(output_of(["rocm_agent_enumerator"], _PATIENCE))
     return Gpus(
         platform=sys.platform,
         nvidia_driver=tuple(map(int, driver.split("."))) if driver else (),
@@ -42,7 +41,8 @@ def find_gpus(proc: Path = _PROC) -> Gpus:
 def _nvidia_rows() -> list[re.Match[str]]:
     """Ask nvidia-smi for the driver, and each GPU's compute capability if it knows that."""
     for fields in ("driver_version,compute_cap", "driver_version"):
-        text = _output("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader")
+        command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+        text = output_of(command, _PATIENCE)
         rows = [row for row in map(_ROW.fullmatch, map(str.strip, text.splitlines())) if row]
         if rows:
             return rows
@@ -55,23 +55,3 @@ def _driver_in(proc: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return match[1] if match else None
-
-
-def _output(program: str, *arguments: str) -> str:
-    """Return what a program prints; empty if it is missing or fails."""
-    path = shutil.which(program)
-    if path is None:
-        return ""
-    try:
-        done = subprocess.run(
-            [path, *arguments],
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""

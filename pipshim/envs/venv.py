@@ -193,16 +193,14 @@ def shared_folders(target: Target) -> tuple[Path, ...]:
     if _settings(target.prefix).get("include-system-site-packages", "").lower() != "true":
         return ()
     import json  # noqa: PLC0415 few environments have any
-    import subprocess  # noqa: PLC0415
+
+    from pipshim.base.program_output import output_of  # noqa: PLC0415
 
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [str(target.python), "-c", "import json, sys; print(json.dumps(sys.path))"]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=variables, check=True
-        )
-        folders = [Path(each) for each in json.loads(done.stdout)]
-    except (OSError, subprocess.SubprocessError, ValueError):
+        folders = [Path(each) for each in json.loads(output_of(command, environ=variables))]
+    except ValueError:
         return ()  # a startup file of the system's is broken: the command will show how
     own = (target.purelib, target.platlib)
     ending = ("site-packages", "dist-packages")

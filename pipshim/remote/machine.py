@@ -5,12 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import subprocess
 import sys
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipshim.base.program_output import output_of
 from pipshim.envs.gpu_drivers import find_gpus
 from pipshim.model.machine_needs import family, features
 
@@ -92,16 +92,9 @@ class ThisMachine:
     def _listed(self) -> dict[str, list[str]]:
         """The libraries that ``ldconfig`` lists, by name."""
         found: dict[str, list[str]] = {}
-        for program in _LDCONFIG:
-            try:
-                done = subprocess.run(
-                    [program, "-p"], check=False, capture_output=True, timeout=_SECONDS
-                )
-            except (OSError, subprocess.SubprocessError):
-                continue
-            for name, path in _LDCONFIG_LINE.findall(done.stdout.decode("utf-8", "replace")):
-                found.setdefault(name, []).append(path)
-            break
+        texts = (output_of([program, "-p"], _SECONDS) for program in _LDCONFIG)
+        for name, path in _LDCONFIG_LINE.findall(next(filter(None, texts), "")):
+            found.setdefault(name, []).append(path)
         return found
 
     @cached_property
