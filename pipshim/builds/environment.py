@@ -23,6 +23,7 @@ from pipshim.builds import process_trace
 from pipshim.builds.credential_variables import is_credential
 from pipshim.envs.layers import site_line
 from pipshim.store.installer import install
+from pipshim.store.linking import Linker
 from pipshim.store.shared_paths import find_shared, losing_paths
 
 if TYPE_CHECKING:
@@ -155,8 +156,9 @@ def make(
         (target.scripts / name).symlink_to(base.base_python)
     named = {canonicalize_name(tree.name): tree for tree in trees}
     skip = losing_paths(find_shared(named, target))
+    linker = Linker("mixed")
     for name, tree in named.items():
-        install(tree, target, mode="mixed", skip=skip.get(name, ()))
+        install(tree, target, linker, skip=skip.get(name, ()))
     lines = [*(site_line(folder) for folder in behind), process_trace.import_line(), ""]
     (target.purelib / "zz_pipshim_staging.pth").write_text("\n".join(lines), encoding="utf-8")
     return BuildEnvironment(target, leaks=bool(behind))

@@ -190,7 +190,7 @@ def _link(
         install(
             tree,
             env,
-            mode=linker,
+            linker,
             requested=one["requested"],
             direct_url=one["direct_url"],
             origin={**one["origin"], **tree.where(env)},

@@ -43,6 +43,7 @@ _MORE = re.compile(
 )
 """What else compilers use if they may, as the kernel names it."""
 
+_SETS = ("placed", "processor", "gpus")
 _GPU_CODE = re.compile(r"(?P<kind>sm|compute)_(?P<number>\d{2,4})(?P<exact>a?)")
 _FEATURES_SHOWN = 3
 
@@ -99,14 +100,9 @@ class MachineNeeds:
 
     def to_json(self) -> dict[str, Any]:
         """Say it as plain data."""
-        data: dict[str, Any] = {"libraries": {k: [*v] for k, v in sorted(self.libraries.items())}}
-        if self.placed:
-            data["placed"] = sorted(self.placed)
-        if self.processor:
-            data["processor"] = sorted(self.processor)
-        if self.gpus:
-            data["gpus"] = sorted(self.gpus)
-        return data
+        libraries = {name: [*versions] for name, versions in sorted(self.libraries.items())}
+        sets = zip(_SETS, (self.placed, self.processor, self.gpus), strict=True)
+        return {"libraries": libraries, **{name: sorted(one) for name, one in sets if one}}
 
     @classmethod
     def from_json(cls, data: object) -> MachineNeeds:
@@ -116,17 +112,14 @@ class MachineNeeds:
             ValueError: it is something else.
 
         """
-        known = {"libraries", "placed", "processor", "gpus"}
-        if not isinstance(data, dict) or not data.keys() <= known:
+        if not isinstance(data, dict) or not data.keys() <= {"libraries", *_SETS}:
             raise ValueError("invalid machine needs")
         libraries = data.get("libraries")
         if not isinstance(libraries, dict) or len(libraries) > MOST:
             raise ValueError("invalid libraries")
         return cls(
             {_name(name): tuple(_names(versions)) for name, versions in libraries.items()},
-            frozenset(_names(data.get("placed", []))),
-            frozenset(_names(data.get("processor", []))),
-            frozenset(_names(data.get("gpus", []))),
+            *(frozenset(_names(data.get(name, []))) for name in _SETS),
         )
 
 

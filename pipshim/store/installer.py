@@ -19,23 +19,20 @@ from pipshim.store.linking import Batch, Linker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from pathlib import Path
     from typing import Any, TypeAlias
 
     from pipshim.envs.layout import Layout
     from pipshim.store.file_manifest import FileManifest, Group, TreeFile
-    from pipshim.store.linking import LinkMode
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
     Announce: TypeAlias = Callable[[dict[str, list[str]]], object]
 
 
-def install(  # noqa: PLR0913 what an installer is told
+def install(
     tree: UnpackedWheel,
     env: Layout,
-    python: Path | None = None,
+    linker: Linker | None = None,
     *,
-    mode: LinkMode | Linker = "auto",
     requested: bool = False,
     direct_url: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
@@ -49,9 +46,8 @@ def install(  # noqa: PLR0913 what an installer is told
 
     Args:
         env: the environment's paths.
-        python: the Python of scripts; without it ``env.python``.
-        mode: how files are placed. Wheels for the same environment should share a Linker: it saves
-            work, and its ``fell_back_to`` is a message to show once.
+        linker: places files. Wheels for the same environment should share one: it saves work, and
+            its ``fell_back_to`` is a message to show once.
         direct_url: the contents of ``direct_url.json`` (PEP 610).
         origin: the contents of ``pipshim.json``: what it was installed from.
         skip: absolute paths that are left to other distributions, but listed in RECORD.
@@ -64,10 +60,9 @@ def install(  # noqa: PLR0913 what an installer is told
         InstallError: a file exists, or cannot be written. Placed files are removed again.
 
     """
-    linker = mode if isinstance(mode, Linker) else Linker(mode)
-    job = _Placement(tree, env, linker, announce, skip)
+    job = _Placement(tree, env, linker or Linker(), announce, skip)
     notes = {dist_info.DIRECT_URL: direct_url, dist_info.ORIGIN: origin}
-    return _placed(job, lambda: job.run(str(python or env.python), notes, requested=requested))
+    return _placed(job, lambda: job.run(notes, requested=requested))
 
 
 def restore(tree: UnpackedWheel, env: Layout, paths: Collection[str], linker: Linker) -> None:
@@ -82,7 +77,7 @@ def restore(tree: UnpackedWheel, env: Layout, paths: Collection[str], linker: Li
 
     """
     job = _Placement(tree, env, linker)
-    _placed(job, lambda: job.restore(str(env.python), paths))
+    _placed(job, lambda: job.restore(paths))
 
 
 def _placed(job: _Placement, place: Callable[[], list[str]]) -> list[str]:
@@ -132,13 +127,7 @@ class _Placement:
         self.folders: list[str] = []
         self._executable = frozenset(tree.bundle.executable)
 
-    def run(
-        self,
-        python: str,
-        notes: Mapping[str, Mapping[str, Any] | None],
-        *,
-        requested: bool,
-    ) -> list[str]:
+    def run(self, notes: Mapping[str, Mapping[str, Any] | None], *, requested: bool) -> list[str]:
         """Write and link everything, and return the new files.
 
         Args:
@@ -152,7 +141,7 @@ class _Placement:
         for name, note in notes.items():
             if note is not None:
                 texts[name] = jsons.dumps(note)
-        written = self._scripts(scripts.shebang(python))
+        written = self._scripts()
         written += [_Written(self.lib, f"{info}/{k}", v.encode(), False) for k, v in texts.items()]
         linked, unlisted = self._linked()
         bytecode = self._bytecode(linked)
@@ -172,10 +161,10 @@ class _Placement:
             self._link(batch)
         return self.placed
 
-    def restore(self, python: str, paths: Collection[str]) -> list[str]:
+    def restore(self, paths: Collection[str]) -> list[str]:
         """Write and link the files at these paths."""
         self._make_folders()
-        for file in self._scripts(scripts.shebang(python)):
+        for file in self._scripts():
             if file.path in paths:
                 self._write(file)
         for batch in self._linked()[0]:
@@ -184,8 +173,9 @@ class _Placement:
                 self._link(batch.only(names))
         return self.placed
 
-    def _scripts(self, first_line: bytes) -> list[_Written]:
+    def _scripts(self) -> list[_Written]:
         """Make the scripts: of entry points, and those in the wheel."""
+        first_line = scripts.shebang(self.env.python)
         tree, folder = self.tree, self.roots["scripts"]
         names = tree.script_names(self.env)
         made = [

@@ -325,7 +325,7 @@ class Transaction:
         install(
             one.tree,
             self.target,
-            mode=self.linker,
+            self.linker,
             requested=name in self.requested,
             direct_url=one.direct_url,
             origin={**one.origin, WHEEL: one.tree.sha256, **one.tree.where(self.target)},

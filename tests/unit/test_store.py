@@ -660,7 +660,7 @@ def test_modes_without_reflinks(
     contents["small.h"] = "#define X 1\n"
     tree = add(store, make_wheel(tmp_path, contents, executable=("small.py",)))
     linker = Linker(mode)
-    install(tree, env, mode=linker)
+    install(tree, env, linker)
     for name, content in contents.items():
         placed, kept = env.purelib / name, Path(tree.lib, name)
         assert (inode(placed) == inode(kept)) is (name in linked)
@@ -680,7 +680,7 @@ def test_reflinks_where_there_are(
     monkeypatch.setattr("fcntl.ioctl", clone)
     tree = add(store, make_wheel(tmp_path, {"demo.py": "x = 1\n"}))
     linker = Linker("mixed")
-    install(tree, env, mode=linker)
+    install(tree, env, linker)
     assert linker.fell_back_to is None
     assert (env.purelib / "demo.py").stat().st_nlink == 1
     assert inode(env.purelib / "demo.py") != inode(Path(tree.lib, "demo.py"))
@@ -706,7 +706,7 @@ def test_copies_across_file_systems(
     install(
         add(store, make_wheel(tmp_path, {"a.bin": b"x" * 70_000, "b.bin": b"y" * 70_000})),
         env,
-        mode=linker,
+        linker,
     )
     assert linker.fell_back_to == "copy"
     assert len(tried) == 1
@@ -819,7 +819,7 @@ def test_half_made_distribution_shows(
         real(source, destination)
 
     monkeypatch.setattr(os, "link", note)
-    install(tree, env, mode="hardlink")
+    install(tree, env, Linker("hardlink"))
     assert order == ["a.py", "z.py", "WHEEL", "METADATA"]
 
 
@@ -836,9 +836,9 @@ def test_failure_gives_back_what_was_there(
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", full)
         with pytest.raises(InstallError, match=r"a/x\.py: No space left on device"):
-            install(tree, env, mode=linker)
+            install(tree, env, linker)
     assert files(env) == before
-    install(tree, env, mode=linker)
+    install(tree, env, linker)
     check_record(env)
 
 

@@ -14,6 +14,7 @@ import pytest
 from pipshim.base.errors import InstallError
 from pipshim.store.bytecode import MANIFEST, compiled, with_bytecode
 from pipshim.store.installer import install
+from pipshim.store.linking import Linker
 from pipshim.store.store import Store
 from tests.unit.test_store import (
     DATA,
@@ -84,7 +85,7 @@ def test_environments_get_what_pip_compiles_and_share_it(
     pip(by_pip, "install", "--no-deps", "--no-index", "--compile", wheel)
     (made,) = compiled([tree], env)
     for one in (env, other):
-        install(made, one, mode="hardlink", requested=True, direct_url=direct_url_of(wheel))
+        install(made, one, Linker("hardlink"), requested=True, direct_url=direct_url_of(wheel))
         assert record(one) == record(by_pip)
     path = f"demo/__pycache__/__init__.{TAG}.pyc"
     assert (env.purelib / path).samefile(other.purelib / path)
@@ -98,7 +99,7 @@ def test_environments_get_what_pip_compiles_and_share_it(
 @pytest.mark.parametrize("mode", ["copy", "mixed", "auto"])
 def test_bytecode_is_valid_however_it_is_placed(mode: str, tree: UnpackedWheel, env: Env) -> None:
     compiled([tree], env)
-    install(with_bytecode(tree, env), env, mode=mode)  # type: ignore[arg-type]
+    install(with_bytecode(tree, env), env, Linker(mode))  # type: ignore[arg-type]
     assert "# code object from" in loaded(env, "demo")
     assert "# wrote" not in loaded(env, "demo")
 
