@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.metadata import PathDistribution
+from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from packaging.utils import canonicalize_name
@@ -103,6 +103,19 @@ class _Member(NamedTuple):
     info: zipfile.ZipInfo
     scheme: str
     path: str
+
+
+class _EntryPoints(Distribution):
+    """Lets `importlib.metadata` parse an ``entry_points.txt``."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "entry_points.txt" else None
+
+    def locate_file(self, path: object) -> Path:
+        raise NotImplementedError
 
 
 class _Wheel:
@@ -244,7 +257,9 @@ class _Wheel:
 
     def _entry_points(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the scripts that run in a terminal, and the others, ``name: module:callable``."""
-        found = PathDistribution(zipfile.Path(self.archive, self._own(""))).entry_points
+        path = self._own("entry_points.txt")
+        text = self.archive.read(path).decode() if path in self.archive.NameToInfo else None
+        found = list(_EntryPoints(text).entry_points)
         console, gui = (
             {one.name: one.value for one in found if one.group == f"{kind}_scripts"}
             for kind in ("console", "gui")
