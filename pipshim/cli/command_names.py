@@ -89,25 +89,6 @@ SUBCOMMANDS = {
 BUILDING = ("install", "wheel", "download")
 """Commands of pip that may build, which have options of pipshim."""
 
-# pip's general options, which may stand before the command; a test compares them with pip's.
-SWITCHES = frozenset(
-    {
-        "--debug",
-        "--disable-pip-version-check",
-        "--help",
-        "--isolated",
-        "--no-cache-dir",
-        "--no-color",
-        "--no-input",
-        "--no-proxy-env",
-        "--no-python-version-warning",
-        "--quiet",
-        "--require-venv",
-        "--require-virtualenv",
-        "--verbose",
-        "--version",
-    }
-)
 SETTINGS = frozenset(
     {
         "--cache-dir",
@@ -130,4 +111,4 @@ SETTINGS = frozenset(
         "--use-feature",
     }
 )
-SHORT_SWITCHES = frozenset("hqvV")
+"""pip's general options that take a value; a test compares them with pip's."""

@@ -14,10 +14,8 @@ from pipshim.cli.command_names import (
     BUILDING,
     OWN_COMMANDS,
     SETTINGS,
-    SHORT_SWITCHES,
     STORE_ACTIONS,
     SUBCOMMANDS,
-    SWITCHES,
 )
 from pipshim.cli.error_boundary import run_guarded, show
 
@@ -54,10 +52,6 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
         show(error)
         return error.exit_status
     line = split(arguments)
-    if line is None:
-        from pipshim.cli.pip_main import split as split_by_pip  # noqa: PLC0415 imports pip
-
-        line = Line(*split_by_pip(arguments))
     if any(_asks_of_pip(argument) for argument in line.before):
         return _pip(arguments, None, until_exit=argv is None)
     own = _own_command(line)
@@ -70,9 +64,6 @@ def dispatch(argv: Sequence[str] | None = None) -> int:
 def _with_any_pip(arguments: list[str], program: str) -> int:
     """Run a command of pip's with a pip that pipshim does not support."""
     line = split(arguments)
-    if line is None:  # an abbreviation, and pip's parser may be anywhere
-        command = next((word for word in arguments if word in OWN_COMMANDS), None)
-        line = Line(arguments, command, [])
     if any(argument in ("-V", "--version") for argument in line.before):
         sys.stdout.write(f"{supported_pip.version_text()}\n")
         return 0
@@ -100,28 +91,26 @@ def _own_command(line: Line) -> Line | None:
     return line if name in OWN_COMMANDS else None
 
 
-def split(arguments: Sequence[str]) -> Line | None:
-    """Find the command's name among pip's general options; None if only pip can."""
-    position = 0
-    while position < len(arguments):
-        argument = arguments[position]
-        if not argument.startswith("-") or argument == "-":
-            return Line(list(arguments[:position]), argument, list(arguments[position + 1 :]))
-        name, equals, _ = argument.partition("=")
-        if name in SETTINGS:
-            position += 1 if equals else 2
-        elif argument in SWITCHES or SHORT_SWITCHES.issuperset(argument[1:]):
-            position += 1
-        else:
-            return None
-    return Line(list(arguments), None, [])
+def split(arguments: Sequence[str]) -> Line:
+    """Find the command's name behind pip's general options, which may be abbreviated."""
+    words, position = list(arguments), 0
+    while position < len(words):
+        word = words[position]
+        if word == "--":
+            _, command, after = split(words[position + 1 :])
+            return Line(words[:position], command, after)
+        if not word.startswith("-") or word == "-":
+            return Line(words[:position], word, words[position + 1 :])
+        is_setting = word.startswith("--") and any(one.startswith(word) for one in SETTINGS)
+        position += 2 if is_setting else 1
+    return Line(words, None, [])
 
 
 def _asks_of_pip(argument: str) -> bool:
     """Return whether an option, perhaps abbreviated, asks for help or the version."""
     if argument.startswith("--"):
         return any(name.startswith(argument) for name in ("--help", "--version"))
-    return SHORT_SWITCHES.issuperset(argument[1:]) and not {"h", "V"}.isdisjoint(argument)
+    return set("hqvV").issuperset(argument[1:]) and not set("hV").isdisjoint(argument)
 
 
 def _own(line: Line) -> int:
@@ -136,8 +125,13 @@ def _own(line: Line) -> int:
         from pipshim._pip.session_setup import Agent  # noqa: PLC0415 imports pip
 
         agent = Agent()
-    from pipshim.cli.pip_main import create, project_command  # noqa: PLC0415 imports pip
+    from pipshim.cli.pip_main import (  # noqa: PLC0415 imports pip
+        check_general_options,
+        create,
+        project_command,
+    )
 
+    check_general_options(before)
     isolated = "--isolated" in before
     if command.has_isolated:
         # After the command's name it is the command's own word, and further on the other program's.

@@ -12,7 +12,7 @@ from pipshim.base.errors import LockError, UsageError
 from pipshim.cli.command_report import Report, reporting
 from pipshim.cli.context import Context, open_context
 from pipshim.cli.project_commands import ProjectCommand
-from pipshim.cli.stamp_writer import stamp_lock, typed
+from pipshim.cli.stamp_writer import stamp_lock
 from pipshim.lock import lock_inputs
 from pipshim.lock.lock_inputs import depends_on_inputs_alone, is_up_to_date, out_of_date
 from pipshim.model import option_table, selection_preferences
@@ -176,9 +176,8 @@ def _count(lock: Lock) -> int:
 
 def _stamp(context: Context, lock: Lock, *, written: bool = False) -> None:
     """Write a stamp, by which the same command sees that nothing has changed."""
-    quiet = context.request.common.verbosity < 0
     say = f"{context.lock_path.name} is up to date ({plural(_count(lock), 'package')})"
-    stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say, written=written)
+    stamp_lock(context, lock, say, written=written)
 
 
 def _usable(context: Context) -> Lock | None:
@@ -199,8 +198,7 @@ def _check(context: Context, report: Report) -> int:
         assert lock is not None
         say = f"{context.lock_path.name} is up to date"
         context.say(say)
-        quiet = context.request.common.verbosity < 0
-        stamp_lock(context, lock, options=typed("lock"), say="" if quiet else say)
+        stamp_lock(context, lock, say)
         return 0
     what = f"is out of date: {why}; update it" if lock else "does not exist; create it"
     context.say(f"{context.lock_path.name} {what}: pipshim lock", "error")

@@ -120,22 +120,16 @@ def project_command(
     return status
 
 
-def split(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
-    """Find the command's name with pip's own parser, which knows abbreviations too.
-
-    Returns:
-        the words before the name, the name (None if there is none), the words after it.
+def check_general_options(words: Sequence[str]) -> None:
+    """Check the options before a command.
 
     Raises:
         SystemExit: an option is unknown; pip has reported it.
 
     """
-    register()
-    _, rest = commands.parse_general_options(arguments)
-    before = list(arguments[: len(arguments) - len(rest)])
-    if before and before[-1] == "--":
-        before.pop()
-    return before, (rest[0] if rest else None), list(rest[1:])
+    if words:
+        register()
+        commands.parse_general_options(words)
 
 
 class _BrokenStdoutError(BrokenStdoutLoggingError, BrokenPipeError):

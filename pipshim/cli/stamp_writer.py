@@ -233,21 +233,14 @@ def _known_cache(request: LockRequest) -> Path | None:
     return found if found == request.common.shim_cache else None
 
 
-def stamp_lock(
-    context: Context,
-    lock: Lock,
-    *,
-    options: tuple[str, ...] | None,
-    say: str,
-    written: bool = False,
-) -> None:
+def stamp_lock(context: Context, lock: Lock, say: str, *, written: bool = False) -> None:
     """Write the stamp of a ``lock`` whose lock is up to date.
 
     As for `stamp`, none is written if the next command could not rely on it; nor for given
     requirements, which may name any number of files. `written` says that this command has written
     the lock.
     """
-    request, choice = context.request, context.choice
+    request, choice, options = context.request, context.choice, typed("lock")
     if options is None or not _is_recognisable(context, lock) or request.lock.given:
         return
     cache = _known_cache(request)
@@ -271,7 +264,7 @@ def stamp_lock(
         [*own, python, os.path.realpath(python), *environment],
         command="lock",
         options=options,
-        say=say,
+        say=say if request.common.verbosity >= 0 else "",
     )
 
 

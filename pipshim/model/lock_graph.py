@@ -208,7 +208,7 @@ def graph_of(
 
     """
     only = frozenset([combination]) if combination is not None and lock.conflicts else None
-    return _Reading(lock, root, builds=builds, extra=extra or {}, only=only).graph(origins)
+    return _Reading(lock, root, origins, builds, extra or {}, only).graph()
 
 
 def _targets(lock: Lock) -> dict[tuple[str, str | None], tuple[str, ...]]:
@@ -227,22 +227,19 @@ def _targets(lock: Lock) -> dict[tuple[str, str | None], tuple[str, ...]]:
     }
 
 
+@dataclass
 class _Reading:
-    def __init__(
-        self,
-        lock: Lock,
-        root: Node,
-        *,
-        builds: bool,
-        extra: Mapping[NormalizedName, Sequence[str]],
-        only: _Combinations,
-    ) -> None:
-        self._lock = lock
-        self._root = root
-        self._builds = builds
-        self._extra = extra
-        self._only = only
-        self._origins: Collection[str] | None = None
+    """Reads one lock; the arguments are those of `graph_of`."""
+
+    _lock: Lock
+    _root: Node
+    _origins: Collection[str] | None
+    _builds: bool
+    _extra: Mapping[NormalizedName, Sequence[str]]
+    _only: _Combinations
+
+    def __post_init__(self) -> None:
+        lock = self._lock
         self._needs: dict[Node, list[Need]] = {}
         self._packages: dict[Node, Package] = {}
         self._run_time: dict[str, list[Node]] = defaultdict(list)
@@ -250,7 +247,7 @@ class _Reading:
         self._folders = {
             Node(one.name, kind="folder", place=one.path): one
             for one in lock.folders
-            if one.name != root.name
+            if one.name != self._root.name
         }
         self._targets = _targets(lock)
         for package in lock.packages:
@@ -262,8 +259,8 @@ class _Reading:
         for node in self._folders:
             self._run_time[node.name].append(node)
 
-    def graph(self, origins: Collection[str] | None) -> Graph:
-        self._origins = origins
+    def graph(self) -> Graph:
+        origins = self._origins
         roots = {
             origin: found
             for origin, found in self._lock.roots.items()

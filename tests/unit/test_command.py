@@ -18,7 +18,7 @@ from pip._internal.commands import create_command
 from pipshim.base.light import signals
 from pipshim.cli import command_names, error_boundary, supported_pip
 from pipshim.cli import dispatch as entry
-from pipshim.cli.pip_main import project_command, register, split
+from pipshim.cli.pip_main import project_command, register
 from pipshim.model.build_mode import IsolationLayer
 from pipshim.model.requests import ExportOptions, LockOptions, LockRequest, RunRequest, SyncRequest
 from tests.support.pipshim import Cli
@@ -574,37 +574,24 @@ class TestLine:
                 ["--project", "p", "--no-color", "lock"],
                 (["--project", "p", "--no-color"], "lock", []),
             ),
+            (["--pyth", "x", "sync", "-v"], (["--pyth", "x"], "sync", ["-v"])),
+            (["-v", "--", "run", "x"], (["-v"], "run", ["x"])),
         ],
     )
     def test_split(
         self, args: list[str], expected: tuple[list[str], str | None, list[str]]
     ) -> None:
         assert entry.split(args) == expected
-        assert split(args) == expected
 
-    @pytest.mark.parametrize(
-        ("args", "expected"),
-        [
-            (["--pyth", "x", "sync", "-v"], (["--pyth", "x"], "sync", ["-v"])),
-            (["-v", "--", "run", "x"], (["-v"], "run", ["x"])),
-        ],
-    )
-    def test_only_pip_can_tell(
-        self, args: list[str], expected: tuple[list[str], str | None, list[str]]
-    ) -> None:
-        assert entry.split(args) is None
-        assert split(args) == expected
+    def test_unknown_options_before_the_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert entry.dispatch(["--frozen", "sync"]) == 2
+        assert "no such option: --frozen" in capsys.readouterr().err
 
-    def test_the_tables_are_pips(self) -> None:
+    def test_the_table_is_pips(self) -> None:
         options = create_main_parser().option_list_all
-        switches = {
-            name for option in options if not option.takes_value() for name in _spellings(option)
-        }
         settings = {
             name for option in options if option.takes_value() for name in _spellings(option)
         }
-        newer = {"--no-proxy-env"}
-        assert command_names.SWITCHES - newer == switches - newer
         assert settings | {"--project"} == command_names.SETTINGS
 
 
