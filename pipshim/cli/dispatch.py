@@ -87,7 +87,7 @@ def _own_command(line: Line) -> Line | None:
     if inner is not None and name == "cache" and inner.command in STORE_ACTIONS:
         inner = Line(inner.before, "store", [inner.command, *inner.after])
     if inner is not None and inner.command in SUBCOMMANDS[name]:
-        return Line([*line.before, *inner.before], f"{name} {inner.command}", inner.after)
+        return Line(line.before, f"{name} {inner.command}", [*inner.before, *inner.after])
     return line if name in OWN_COMMANDS else None
 
 
