@@ -15,17 +15,13 @@ from pipshim.base.file_lock import FileLock
 from pipshim.base.light import jsons
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.paths import modified
-from pipshim.model.build_record import Conditions, Record, difference
+from pipshim.model.build_record import OLDER, Conditions, Record, difference
 from pipshim.model.shared_record import NO_KEY, Kind
 from pipshim.model.signing_keys import why_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
-
-
-OLDER = "its build record is that of an older pipshim"
-"""Why a wheel is not reused whose record lacks what counts today."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class BuildPlanner:
     """Plans the builds of one command, and does each of them once.
 
     Attributes:
+        open_builder: returns what runs the builds.
         outer: returns what builds without isolation see besides their own environment.
         combination: which conflicting extras and groups to build for.
 
@@ -94,7 +95,7 @@ class BuildPlanner:
 
     settings: Settings
     target: TargetPython
-    builder: Builder
+    open_builder: Callable[[], Builder]
     fetcher: Fetcher
     outer: Callable[[], OuterEnvironment]
     combination: Combination = BASE
@@ -102,6 +103,10 @@ class BuildPlanner:
         default_factory=lambda: SharedResults(keep=False), init=False
     )
     _built: dict[tuple[str, BuildRequest], BuiltWheel] = field(default_factory=dict, init=False)
+
+    @property
+    def builder(self) -> Builder:
+        return self.open_builder()
 
     def plan(self, source: Source, solution: Solution | None) -> BuildPlan:
         """Choose the mode of a build, and the environment of an isolated one."""
@@ -206,6 +211,8 @@ class BuildPlanner:
             solution: the pins of run time.
 
         """
+        if not sources:
+            return {}
         self.builder.look_ahead((one.digest for one in sources.values()), ("wheel",))
         waits = {
             name: self.request(source, solution).waits_for

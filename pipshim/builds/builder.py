@@ -24,7 +24,7 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import BuildError, InstallError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each, paused
-from pipshim.builds.build_cache import OLDER, BuildCache, BuildResult
+from pipshim.builds.build_cache import BuildCache, BuildResult
 from pipshim.builds.build_history import BuildHistory
 from pipshim.builds.build_monitor import BuildMonitor
 from pipshim.builds.build_request import BuildRequest, BuiltWheel, Component, WorkerReport
@@ -46,7 +46,7 @@ from pipshim.model import events
 from pipshim.model.artifacts import unsuitable_tags
 from pipshim.model.build_dependency_check import check
 from pipshim.model.build_mode import Mode
-from pipshim.model.build_record import Record, Used, difference
+from pipshim.model.build_record import OLDER, Record, Used, difference
 from pipshim.model.past_build import MemoryNeed
 from pipshim.model.requirements import requires_dist
 from pipshim.model.shared_record import NO_KEY, Kind, SharedRecord

@@ -18,12 +18,9 @@ from pipshim.base.cores import available_cores
 from pipshim.base.errors import Failures, LockError, PipshimError, ProjectError, TargetError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.write_errors import name_full
-from pipshim.builds.builder import Builder
 from pipshim.builds.environment import Workspace, workspace
 from pipshim.cli.error_boundary import explain
-from pipshim.cli.hint_inputs import user_input
 from pipshim.cli.pip_messages import forwarded
-from pipshim.cli.remote import AT_ONCE, builders_address, open_remote, open_workers, remote_address
 from pipshim.envs.cached_environments import CachedEnvironment, lock_beside, place
 from pipshim.envs.environment_choice import EnvironmentChoice, EnvironmentSearch
 from pipshim.envs.interpreter import base_of
@@ -54,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipshim.base.masking import Mask
+    from pipshim.builds.builder import Builder
     from pipshim.cli.command_base import PipCommand
     from pipshim.envs.base_environment import BaseEnvironment
     from pipshim.envs.venv import Environment
@@ -386,6 +384,11 @@ class Context:
 
     @cached_property
     def builder(self) -> Builder:
+        """Runs builds. What it needs is imported only where something is built."""
+        from pipshim.builds.builder import Builder  # noqa: PLC0415
+        from pipshim.cli.hint_inputs import user_input  # noqa: PLC0415
+        from pipshim.cli.remote import AT_ONCE, open_workers, remote_address  # noqa: PLC0415
+
         builder = Builder(
             target=self.target,
             store=self.store,
@@ -419,11 +422,15 @@ class Context:
 
     @property
     def _builders(self) -> BuildersAddress | None:
+        from pipshim.cli.remote import builders_address  # noqa: PLC0415
+
         return builders_address(self.request.common, self.configuration.builders)
 
     @cached_property
     def remote(self) -> RemoteCache | None:
         """The results of other machines' builds; None if none are used."""
+        from pipshim.cli.remote import open_remote, remote_address  # noqa: PLC0415
+
         address = remote_address(self.request.common, self.configuration.remote, self.home)
         if address is None:
             return None

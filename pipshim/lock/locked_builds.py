@@ -95,7 +95,7 @@ class LockedBuilds(BuildPlanner):
         super().__init__(
             context.settings,
             context.target,
-            context.builder,
+            lambda: context.builder,
             context.fetcher,
             outer,
             context.combination,
@@ -298,7 +298,9 @@ class PlannedBuilds(BuildPlanner):
     def __init__(
         self, plan: PlanFile, path: Path | str, builder: Builder, fetcher: Fetcher
     ) -> None:
-        super().__init__(builder.settings, builder.target, builder, fetcher, OuterEnvironment)
+        super().__init__(
+            builder.settings, builder.target, lambda: builder, fetcher, OuterEnvironment
+        )
         self._path = path
         self._planned = plan.by_id
         self._pins = {one.id: self._pin(one, one.source) for one in plan.builds}

@@ -132,6 +132,8 @@ class Rounds:
             if one.editable or one.name in solution.left_out
         }
         asked = [one for one in sources.values() if self._static(one) is None]
+        if not asked:
+            return []
         digests = (one.digest for one in asked)
         self.builds.builder.look_ahead(digests, ("requires", "metadata"))
         self.ask_ahead(asked, solution)
@@ -322,6 +324,8 @@ class Rounds:
         return failures
 
     def _each(self, work: Callable[[Source], object], sources: Sequence[Source]) -> None:
+        if not sources:
+            return
         builder = self.builds.builder
         at_once = max(1, builder.jobs // sharing.get().count)
         each(work, sources, at_once=at_once, interrupted=builder.processes.stop)

@@ -379,7 +379,7 @@ def planner_of(
     return ResolvedBuilds(
         context.settings,
         pip.target,
-        context.builder,
+        lambda: context.builder,
         context.fetcher,
         outer,
         pip=pip,

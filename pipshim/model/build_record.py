@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SCHEMA = 3
 """Records of schema 2 and older do not have the variables that a build read: they are not read."""
 
+OLDER = "its build record is that of an older pipshim"
+"""Why a wheel is not reused whose record lacks what counts today."""
 
 PARTS = {"major": 1, "minor": 2, "micro": 3}
 """How many numbers of a version are the same at each level of `Abi`; all of it for ``exact``."""

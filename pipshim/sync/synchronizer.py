@@ -18,7 +18,6 @@ from packaging.utils import NormalizedName, canonicalize_name
 from pipshim.base.errors import UsageError
 from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.tasks import each
-from pipshim.builds.build_cache import OLDER
 from pipshim.builds.build_request import OuterEnvironment
 from pipshim.builds.environment import BuildEnvironment
 from pipshim.envs import installed, shared_files
@@ -36,7 +35,7 @@ from pipshim.lock.locked_builds import LockedBuilds
 from pipshim.lock.services import LockServices
 from pipshim.model import artifacts, events
 from pipshim.model.build_mode import ALL, Mode
-from pipshim.model.build_record import Record
+from pipshim.model.build_record import OLDER, Record
 from pipshim.model.lower_bound_hint import suggest_lower_bounds
 from pipshim.model.requirements import applies, valid
 from pipshim.model.sync_plan import Step, Wanted, plan
@@ -228,6 +227,8 @@ class Sync:
             for name, package in self.selection.packages.items()
             if name in changed and self._is_built(package)
         }
+        if not sources:
+            return {}
         self.context.builder.look_ahead([one.digest for one in sources.values()], ["wheel"])
         return {
             name: self.builds.origin(source, self.builds.solution)
@@ -284,12 +285,7 @@ class Sync:
     def _fetched(self, wheels: list[tuple[Package, Artifact]]) -> dict[NormalizedName, Ready]:
         # The largest first: unpacking one takes longest, and the others go on beside it.
         wheels.sort(key=lambda wheel: artifacts.size(wheel[1]), reverse=True)
-        found = each(
-            lambda wheel: self._fetch(*wheel),
-            wheels,
-            at_once=_DOWNLOADS_AT_ONCE,
-            interrupted=self.context.builder.processes.stop,
-        )
+        found = each(lambda wheel: self._fetch(*wheel), wheels, at_once=_DOWNLOADS_AT_ONCE)
         return {package.name: one for (package, _), one in zip(wheels, found, strict=True)}
 
     def _prepared(self, name: NormalizedName, ready: Ready) -> None:
