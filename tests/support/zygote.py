@@ -31,6 +31,7 @@ _MODULES = (
     *("cli.lock", "cli.sync", "cli.run", "cli.command_report", "cli.error_boundary"),
     *("cli.edit_commands", "cli.export", "cli.tree"),
     *("lock.project_locking", "progress.plain", "store.unpacking"),
+    *("builds.builder", "cli.hint_inputs", "cli.remote"),
 )
 _LIBRARIES = ("argparse", "ctypes", "venv", "tomli_w", "tomlkit", "pip._vendor.truststore")
 
