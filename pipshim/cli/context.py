@@ -48,7 +48,7 @@ from pipshim.store.fetcher import Fetcher
 from pipshim.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pipshim.base.masking import Mask
     from pipshim.builds.builder import Builder
@@ -419,6 +419,15 @@ class Context:
             builder.elsewhere = partial(workers.build, builder)
             builder.at_once = common.jobs or AT_ONCE
         return builder
+
+    @property
+    def open_builder(self) -> Callable[[], Builder]:
+        """Returns the builder; it is made now if a mistake in its options is to be told."""
+        common, configured = self.request.common, self.configuration
+        named = common.builders, common.remote, configured.builders.use, configured.remote.url
+        if any(named):
+            self.builder  # noqa: B018 a cached property
+        return lambda: self.builder
 
     @property
     def _builders(self) -> BuildersAddress | None:

@@ -95,7 +95,7 @@ class LockedBuilds(BuildPlanner):
         super().__init__(
             context.settings,
             context.target,
-            lambda: context.builder,
+            context.open_builder,
             context.fetcher,
             outer,
             context.combination,

@@ -379,7 +379,7 @@ def planner_of(
     return ResolvedBuilds(
         context.settings,
         pip.target,
-        lambda: context.builder,
+        context.open_builder,
         context.fetcher,
         outer,
         pip=pip,

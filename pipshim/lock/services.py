@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -75,6 +75,9 @@ class LockServices(Protocol):
 
     @property
     def builder(self) -> Builder: ...
+
+    @property
+    def open_builder(self) -> Callable[[], Builder]: ...
 
     def routes(self, markers: Mapping[str, str], combination: Combination) -> IndexRoutes: ...
 
