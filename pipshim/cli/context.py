@@ -422,7 +422,11 @@ class Context:
 
     @property
     def open_builder(self) -> Callable[[], Builder]:
-        """Returns the builder; it is made now if a mistake in its options is to be told."""
+        """Returns the builder.
+
+        With other machines it is made now: mistakes in their addresses are errors even if nothing
+        is built.
+        """
         common, configured = self.request.common, self.configuration
         named = common.builders, common.remote, configured.builders.use, configured.remote.url
         if any(named):
