@@ -148,6 +148,9 @@ PAGES = "pages"
 SIZES = (50, 200, 800, 3000)
 BIG = 900 * 2**20
 
+CHANGED_ROOT = ("made-0", "made-0<2")
+"""The requirement of a generated project that is changed between two locks."""
+
 
 def build(folder: Path, python: Path, names: Collection[str]) -> None:
     """Fill some of the mirror's folders; what is there already stays.

@@ -144,6 +144,18 @@ WORKLOADS = (
         for action in ("sync", "lock")
         for size in mirror.SIZES
     ),
+    *(
+        Workload(
+            f"growth-change-{size}",
+            f"lock of {size} generated, one change",
+            "lock",
+            mirror.roots(size),
+            files=f"generated-{size}",
+            cold=True,
+            change=mirror.CHANGED_ROOT,
+        )
+        for size in mirror.SIZES
+    ),
     Workload(
         "memory-sync",
         "sync of a 900 MB wheel, cold",
