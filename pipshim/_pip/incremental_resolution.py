@@ -180,9 +180,11 @@ def _result_of(state: State[Any, Any, Any]) -> Result[Any, Any, Any]:
     """Return the pins that a root leads to.
 
     resolvelib's own function ends in a `RecursionError` if packages that require each other, and
-    that nothing else requires any more, are left from a version that was given up.
+    that nothing else requires any more, are left from a version that was given up. And it loses
+    requirements of ``foo`` if ``foo[bar]`` is left: without ``bar`` that is the same candidate.
     """
-    keys = {id(candidate): key for key, candidate in state.mapping.items()}
+    is_left = {key for key, criterion in state.criteria.items() if not criterion.information}
+    keys = {id(one): key for key, one in state.mapping.items() if key not in is_left}
     children = defaultdict(list)
     for key, criterion in state.criteria.items():
         for parent in criterion.iter_parent():
