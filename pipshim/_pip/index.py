@@ -44,6 +44,7 @@ from pipshim.model.version_order import Order
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
+    from packaging.pylock import Package
     from packaging.utils import NormalizedName
     from packaging.version import Version
     from pip._internal.index.collector import IndexContent
@@ -270,6 +271,16 @@ class Finder(PackageFinder):
             and (not best.link.is_wheel or self.knows_metadata(best.link))
         )
         return result if holds else None
+
+    def keeps(self, package: Package) -> bool:
+        """Return whether a page that is searched would have all files of a locked package."""
+        name = package.name
+        formats = self.format_control.get_allowed_formats(name)
+        pages = self._pages(name).items() if self.kept.has(name) else ()
+        return any(
+            index_files.has_all(package, page, formats, self._upload_limit(name, index))
+            for index, page in pages
+        )
 
     def _look_up(self, name: NormalizedName) -> None:
         """Use a package's page from now on."""

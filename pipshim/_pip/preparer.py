@@ -40,7 +40,7 @@ from pipshim.model.solution import Revision, Source, name_of
 from pipshim.project.static_metadata import BuildSystem, name_and_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from optparse import Values
 
     from pip._internal.metadata import BaseDistribution
@@ -168,6 +168,7 @@ class Preparer:
 
     Attributes:
         direct: the names of direct requirements; those of folders that the user named are added.
+        stable: packages whose requirements are not resolved again.
 
     """
 
@@ -176,6 +177,7 @@ class Preparer:
     metadata_of: Callable[[Source], bytes]
     direct: set[NormalizedName]
     overrides: Overrides
+    stable: Collection[NormalizedName]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -216,8 +218,10 @@ class Preparer:
         return distribution
 
     def _overridden(self, distribution: BaseDistribution) -> BaseDistribution:
-        """Replace requirements in the METADATA that pip has parsed."""
+        """Replace or remove requirements in the METADATA that pip has parsed."""
         metadata = distribution.metadata
+        if canonicalize_name(distribution.canonical_name) in self.stable:
+            del metadata["Requires-Dist"]
         requires = metadata.get_all("Requires-Dist", []) if self.overrides else []
         if requires:
             del metadata["Requires-Dist"]

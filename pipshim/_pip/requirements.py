@@ -59,10 +59,6 @@ class ParsedRequirement:
         return SpecifierSet(str(self.inner.req.specifier) if self.inner.req is not None else "")
 
     @property
-    def extras(self) -> frozenset[str]:
-        return frozenset(self.inner.extras)
-
-    @property
     def comes_from(self) -> str:
         """Who or what states it, as pip says it."""
         return str(self.inner.comes_from or USER)
@@ -81,8 +77,8 @@ class ParsedRequirement:
 
     @property
     def plain(self) -> Requirement | None:
-        """The requirement as packaging has it; None for a path, a URL or an editable."""
-        if self.inner.req is None or self.is_direct or self.inner.editable:
+        """The requirement as packaging has it; None for a path, a URL, or one with hashes."""
+        if self.inner.req is None or self.is_direct or self.inner.hash_options:
             return None
         made = Requirement(str(self.inner.req))
         if self.inner.markers is not None:

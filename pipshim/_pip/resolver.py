@@ -17,14 +17,7 @@ from optparse import Values
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from packaging.pylock import (
-    Package,
-    PackageArchive,
-    PackageDirectory,
-    PackageSdist,
-    PackageVcs,
-    PackageWheel,
-)
+from packaging.pylock import Package, PackageSdist, PackageWheel
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -47,10 +40,8 @@ from pipshim._pip.links import of_requirement, secure_hashes, size_of
 from pipshim._pip.pip_texts import OTHER_WHEEL
 from pipshim._pip.preparer import Preparer
 from pipshim.base.light.dataclasses import dataclass
-from pipshim.base.urls import without_credentials
-from pipshim.model import fetch_errors
+from pipshim.model import fetch_errors, package_entries
 from pipshim.model.artifacts import digest_of_file
-from pipshim.model.index_files import package_entry
 from pipshim.model.solution import ChosenRoot, Pin, ResolutionGraph, solution_of
 
 if TYPE_CHECKING:
@@ -72,6 +63,7 @@ if TYPE_CHECKING:
     from pipshim.model.conflict import Conflict
     from pipshim.model.requirements import Overrides
     from pipshim.model.solution import Solution, Source
+    from pipshim.model.stable_packages import StablePackages
 
 
 @dataclass(frozen=True)
@@ -83,6 +75,7 @@ class PipResolver:
         explain: turns a conflict into an error.
         target: the target's name, in a lock for several.
         for_build: the roots are a build environment's: ignore ``--no-deps`` and hashes.
+        stable: packages that are not resolved again.
 
     """
 
@@ -93,10 +86,12 @@ class PipResolver:
     explain: Callable[[Conflict], PipshimError]
     target: str
     for_build: bool
+    stable: StablePackages
 
     def run(
         self,
         roots: Sequence[Root],
+        opened: Sequence[ParsedRequirement],
         constraints: Sequence[ParsedRequirement],
         pinned: Callable[[str, str], object] | None,
         assumes_less: Callable[[bool], bool],
@@ -104,6 +99,7 @@ class PipResolver:
         """Resolve once.
 
         Args:
+            opened: what stable packages require of others.
             pinned: called with name and version of each pin that the resolver tries.
             assumes_less: called if anything did not fit, with whether that is a conflict; returns
                 whether it may fit the next time.
@@ -121,18 +117,22 @@ class PipResolver:
         PipProvider.is_satisfied_by.cache_clear()
         with translating_errors(), pip.markers():
             resolver = self._resolver()
-            requirements = [root.requirement.copied() for root in roots]
+            copies = [(root, root.requirement.copied()) for root in roots]
             given = [one.inner for one in constraints]
+            stable = self.stable.pins
+            asked = [one for root, one in copies if root.requirement.name not in stable]
+            asked += [one.copied() for one in opened]
             rejected: list[Candidate] = []
             token = _Reporter.now.set((pinned, pip.finder, rejected))
             try:
-                resolver.resolve([*given, *requirements], check_supported_wheels=False)
+                resolver.resolve([*given, *asked], check_supported_wheels=False)
             except InstallationError as error:
                 impossible = error.__cause__
                 if assumes_less(isinstance(impossible, ResolutionImpossible)):
                     return None
                 if not isinstance(impossible, ResolutionImpossible):
                     raise
+                requirements = [one for _, one in copies]
                 of_resolver = impossible, resolver.factory, pip, requirements, given
                 conflict = conflict_of(*of_resolver, self.overrides, self.target)
                 raise self.explain(conflict) from error
@@ -143,12 +143,23 @@ class PipResolver:
                 raise wrong from error
             finally:
                 _Reporter.now.reset(token)
-            if rejected and assumes_less(False):
+            if (rejected or not self._is_stable(resolver)) and assumes_less(False):
                 return None
-            solution = self._solution(resolver, list(zip(roots, requirements, strict=True)))
-            return replace(
-                solution, by_hash=any(one.hash_options for one in (*requirements, *given))
+            by_hash = any(one.hash_options for one in (*asked, *given))
+            return replace(self._solution(resolver, copies), by_hash=by_hash)
+
+    def _is_stable(self, resolver: Resolver) -> bool:
+        """Return whether the stable packages are what the resolver chose, too."""
+        mapping = chosen(result_of(resolver))
+        found = ((key, one, one.get_install_requirement()) for key, one in mapping.items())
+        return self.stable.agree_with(
+            (
+                key,
+                name_of_candidate(one),
+                None if req is None or req.is_direct else str(one.version),
             )
+            for key, one, req in found
+        )
 
     def _resolver(self) -> Resolver:
         """Make pip's resolver, whose preparer asks `metadata_of` for that of sources."""
@@ -173,7 +184,9 @@ class PipResolver:
             ),
         )
         direct = pip.finder.order.direct
-        ours = Preparer(preparer, self.sources, self.metadata_of, direct, self.overrides)
+        ours = Preparer(
+            preparer, self.sources, self.metadata_of, direct, self.overrides, self.stable.pins
+        )
         resolver = RequirementCommand.make_resolver(
             preparer=cast("RequirementPreparer", ours),
             finder=pip.finder,
@@ -190,8 +203,8 @@ class PipResolver:
     def _solution(
         self, resolver: Resolver, roots: list[tuple[Root, InstallRequirement]]
     ) -> Solution:
-        result = result_of(resolver)
-        mapping, graph = chosen(result), graph_of(result)
+        result, stable = result_of(resolver), self.stable
+        mapping, graph = chosen(result), stable.joined(graph_of(result))
         found = [
             ChosenRoot(root.origins, root.left_out, dict(_stated_by(requirement, mapping, graph)))
             for root, requirement in roots
@@ -199,8 +212,10 @@ class PipResolver:
         return solution_of(
             graph,
             found,
-            _requires(result.criteria, mapping),
-            lambda identifier, needs: self._pin(mapping[identifier], needs),
+            {**_requires(result.criteria, mapping), **stable.requires},
+            lambda identifier, needs: (
+                stable.pins.get(graph.names[identifier]) or self._pin(mapping[identifier], needs)
+            ),
         )
 
     def _pin(self, candidate: Candidate, needs: Iterable[NormalizedName]) -> Pin:
@@ -219,7 +234,7 @@ class PipResolver:
                 **direct_entry(requirement, self._download),
             )
         else:
-            package = package_entry(
+            package = package_entries.index_entry(
                 name,
                 version,
                 self._files(name, version, link),
@@ -307,31 +322,18 @@ def _allow_editables() -> dict[str, bool]:
 
 
 def direct_entry(req: InstallRequirement, download: Callable[[Link], Path]) -> dict[str, Any]:
-    """Make a direct reference's entry as ``pip lock`` does (``pip._internal.utils.pylock``)."""
+    """Make a direct reference's part of an entry (``pip._internal.utils.pylock``)."""
     info, link = req.download_info, req.link
     assert info is not None
     assert link is not None
-    if info.vcs_info is not None:
-        vcs = PackageVcs(
-            type=info.vcs_info.vcs,
-            url=without_credentials(info.url),
-            requested_revision=info.vcs_info.requested_revision,
-            commit_id=info.vcs_info.commit_id,
-            subdirectory=info.subdirectory,
-        )
-        return {"vcs": vcs}
-    if info.dir_info is not None:
-        directory = PackageDirectory(
-            path=str(Path(link.file_path).resolve()),
-            editable=req.editable or None,
-            subdirectory=info.subdirectory,
-        )
-        return {"directory": directory}
-    hashes = secure_hashes(link) or {
-        "sha256": digest_of_file(Path(req.local_file_path or download(link))),
-    }
-    url = remove_auth_from_url(info.url)
-    return {"archive": PackageArchive(url=url, hashes=hashes, subdirectory=info.subdirectory)}
+
+    def hashes() -> Mapping[str, str]:
+        found = secure_hashes(link)
+        return found or {"sha256": digest_of_file(Path(req.local_file_path or download(link)))}
+
+    folder = Path(link.file_path) if link.is_file else Path()
+    origin = info.to_dict()
+    return package_entries.direct_entry(origin, info.url, folder, hashes, editable=req.editable)
 
 
 def name_of_candidate(candidate: Candidate) -> NormalizedName:
@@ -388,10 +390,11 @@ def _requires(
     return found
 
 
-def _stated(requirement: InstallRequirement | None, candidate: Candidate) -> Requirement:
+def _stated(requirement: InstallRequirement | None, candidate: Candidate | None) -> Requirement:
     """Return a requirement; only the name of one by path or URL, as its entry has the rest."""
     if requirement is not None and requirement.req is not None and requirement.link is None:
         return Requirement(str(requirement.req))
+    assert candidate is not None
     extras = requirement.extras if requirement is not None else ()
     name = name_of_candidate(candidate)
     return Requirement(f"{name}[{','.join(sorted(extras))}]" if extras else name)
@@ -409,4 +412,4 @@ def _stated_by(
         if found is not None and found.link == req.link:
             names.append(name_of_candidate(candidate))
     for identifier in graph.identifiers(names[-1], req.extras) if names else ():
-        yield identifier, _stated(req, mapping[identifier])
+        yield identifier, _stated(req, mapping.get(identifier))

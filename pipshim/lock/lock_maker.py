@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ from pipshim.model.index_routes import sources_for
 from pipshim.model.pylock import Lock, LockedFolder, key_of, requires_of, target_marker
 from pipshim.model.requirements import Overrides, applies, is_exact, requires_dist, valid
 from pipshim.model.solution import Revision, Source, name_of
+from pipshim.model.stable_packages import StablePackages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +51,7 @@ def resolver_of(
     upgraded: Collection[NormalizedName] = (),
     pip: Pip | None = None,
     beside: LockResolver | None = None,
+    stable: StablePackages | None = None,
     label: str = "",
     combination: Combination = BASE,
     **more: Any,
@@ -60,6 +63,7 @@ def resolver_of(
         upgraded: the packages for which they are not.
         pip: for another target than the served one.
         beside: the resolver of another target; sources are shared with it.
+        stable: packages that need not be resolved again.
         label: the name of the target, in a lock for several.
         combination: which conflicting extras and groups it is for.
         more: further fields of a target among several.
@@ -68,7 +72,7 @@ def resolver_of(
     pip, below = pip or context.pip, context.below
     commits = _commits(keep, upgraded) if keep else {}
     near = beside.builds.runner if beside else None
-    runner = ResolverRunner(pip, explain, commits, near, label)
+    runner = ResolverRunner(pip, explain, commits, near, label, stable or StablePackages())
 
     def outer() -> OuterEnvironment:
         if below is None:
@@ -122,9 +126,19 @@ class LockMaker:
         as_before = keep is not None and keep.options == self.context.preferences.remembered
         if keep is not None and keep.inputs and as_before and not keep.by_hash:
             pip.keep((*keep.packages, *keep.build_packages))
+            more["stable"] = self._stable(keep, pip.target)
         return resolver_of(
             self.context, keep=keep, upgraded=self.upgraded, pip=pip, defers=True, **more
         )
+
+    def _stable(self, keep: Lock, target: TargetPython) -> StablePackages:
+        """Return the packages that need not be resolved again, in a lock for one case."""
+        is_of_one = not (keep.is_merged or self.context.targets or self.conflicts)
+        if not is_of_one or keep.environment != target_marker(target):
+            return StablePackages()
+        folders = [one for folder in keep.folders for one in folder.requires]
+        stated = chain(*keep.roots.values(), folders)
+        return StablePackages.of(keep.packages, stated, target)
 
     def pins(self, keep: Lock | None) -> dict[NormalizedName, tuple[Version, ...]]:
         """Return the versions of an earlier lock that are kept where they fit, the best last."""

@@ -23,7 +23,8 @@ from packaging.utils import canonicalize_name
 from pipshim.model.artifacts import index_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -300,53 +301,6 @@ def files_to_lock(
     return list(found.values())
 
 
-def package_entry(
-    name: NormalizedName,
-    version: Version,
-    files: Iterable[PackageWheel | PackageSdist],
-    *,
-    chosen: str,
-    page: str | None,
-    dependencies: Iterable[NormalizedName],
-    requires_python: Any,
-    allowed: Mapping[str, Sequence[str]] | None = None,
-) -> Package:
-    """Make the entry of a version from an index: every wheel, and the sdist.
-
-    Args:
-        files: the files that a lock may name.
-        chosen: the name of the file that the resolver chose.
-        page: the page that lists it.
-        dependencies: what it needs.
-        requires_python: of the version.
-        allowed: the hashes of its requirement (``--hash``): other files are left out; pip has
-            checked the chosen one.
-
-    """
-    kept = [
-        file
-        for file in files
-        if not allowed
-        or file.filename == chosen
-        or any(digest in allowed.get(kind, ()) for kind, digest in file.hashes.items())
-    ]
-    wheels = [file for file in kept if isinstance(file, PackageWheel)]
-    sdists = [file for file in kept if isinstance(file, PackageSdist)]
-    if chosen.endswith(".whl"):
-        sdists.sort(key=lambda one: not one.filename.endswith(".tar.gz"))
-    else:
-        sdists = sdists[:1]
-    return Package(
-        name=name,
-        version=version,
-        requires_python=requires_python,
-        dependencies=[{"name": one} for one in sorted(dependencies)] or None,
-        index=index_of(page, name),
-        wheels=sorted(wheels, key=lambda one: one.filename) or None,
-        sdist=sdists[0] if sdists else None,
-    )
-
-
 class LockedFiles:
     """The files of a lock's packages, used instead of index pages.
 
@@ -389,6 +343,22 @@ class LockedFiles:
             python = str(package.requires_python or "") or None
             files = (*(package.wheels or ()), package.sdist)
             yield from ((file, python) for file in files if file is not None)
+
+
+def has_all(package: Package, page: str, formats: Collection[str], limit: datetime | None) -> bool:
+    """Return whether all files of a locked package are from a page, and may be chosen from it.
+
+    Args:
+        formats: ``binary`` for wheels, ``source`` for sdists.
+        limit: the moment before which files have to be uploaded.
+
+    """
+    return package.index == index_of(page, package.name) and all(
+        (limit is None or (file.upload_time is not None and file.upload_time < limit))
+        and ("binary" if isinstance(file, PackageWheel) else "source") in formats
+        for file in (*(package.wheels or ()), package.sdist)
+        if file is not None
+    )
 
 
 def _can_replace_page(package: Package) -> bool:

@@ -11,12 +11,15 @@ import sys
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from pip._internal.network import session as pip_session
 from pip._internal.network.session import PipSession
 from pip._vendor.requests.adapters import HTTPAdapter
@@ -27,12 +30,13 @@ from pipshim.base.errors import ResolveError
 from pipshim.cli.pip_main import project_command
 from pipshim.envs.interpreter import query
 from pipshim.lock.resolver_runner import ResolverRunner
+from pipshim.model.pylock import requires_of
+from pipshim.model.stable_packages import StablePackages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from packaging.utils import NormalizedName
-    from packaging.version import Version
 
     from pipshim.cli.command_base import PipCommand
     from pipshim.model.solution import Solution
@@ -145,12 +149,15 @@ def resolved(
     target = replace(query(Path(sys.executable), cache), tags=("py3-none-any",))
     pip = Pip(command.command, command.options, target, cache=cache)
     pins: dict[NormalizedName, tuple[Version, ...]] = {}
+    stable = StablePackages()
     if old is not None:
         pins = {name: (pin.version,) for name, pin in old.pins.items()}
         if not complete:
-            pip.keep(pin.package for pin in old.pins.values())
+            packages = [pin.package for pin in old.pins.values()]
+            pip.keep(packages)
+            stable = StablePackages.of(packages, chain(*old.roots.values()), target)
     roots = [pip.root(one, origins=["project"], comes_from="the project") for one in requirements]
-    runner = ResolverRunner(pip, lambda _: ResolveError("impossible"))
+    runner = ResolverRunner(pip, lambda _: ResolveError("impossible"), stable=stable)
     try:
         return runner.resolve(roots, preferred=pins, metadata_of=lambda _: b"")
     except ResolveError:
@@ -202,25 +209,42 @@ def relock(number: int, command: PipCommand, cache: Path) -> Relock:
     return Relock(old, again, complete, index.pages)
 
 
-@pytest.mark.parametrize(
-    "first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in GRAPHS[1:])]
-)
-def test_a_lock_made_again_is_a_complete_one(
-    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pip_session, "user_agent", lambda: "test")
-    relocks: dict[int, Relock] = {}
+def relocks(numbers: Iterable[int], cache: Path) -> dict[int, Relock]:
+    found: dict[int, Relock] = {}
 
     def action(_: object, command: PipCommand) -> int:
         cast("Any", command.command).agent = Agent()
-        for number in range(first, first + AT_ONCE):
-            relocks[number] = relock(number, command, tmp_path / str(number))
+        for number in numbers:
+            found[number] = relock(number, command, cache / str(number))
         return 0
 
     assert project_command("lock", ["--no-cache-dir"], isolated=True, action=action) == 0
-    for number, found in relocks.items():
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pip_session, "user_agent", lambda: "test")
+
+
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in GRAPHS[1:])]
+)
+def test_a_lock_made_again_is_a_complete_one(first: int, tmp_path: Path) -> None:
+    made = relocks(range(first, first + AT_ONCE), tmp_path)
+    for number, found in made.items():
         assert found.again == found.complete, f"graph {number}"
         # Whether a prerelease is admitted depends on what else its page has.
         if found.outcome == "kept" and not found.has_prereleases:
             assert not found.pages, f"graph {number}"
-    assert {one.outcome for one in relocks.values()} == {"kept", "changed", "impossible"}
+    assert {one.outcome for one in made.values()} == {"kept", "changed", "impossible"}
+
+
+def test_what_a_package_requires_is_not_lost_with_an_extra_that_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """resolvelib takes the package for the one with the extra, which nothing requires."""
+    (found,) = relocks([436], tmp_path).values()
+    assert found.old is not None
+    assert requires_of(found.old.pins[canonicalize_name("p0")].package) == ("p7[x]>=2",)
+    assert found.old.versions[canonicalize_name("p7")] == Version("3.0")
