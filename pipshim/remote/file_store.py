@@ -120,7 +120,12 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     try:
         return started(work).result(seconds)
     except FutureTimeoutError:
-        raise RemoteError(f"it did not answer within {seconds:.0f} seconds") from None
+        raise late(seconds) from None
+
+
+def late(seconds: float) -> RemoteError:
+    """Return the error of a remote that took longer than so many seconds."""
+    return RemoteError(f"it did not answer within {seconds:.0f} seconds")
 
 
 def started(work: Callable[[], Result]) -> Future[Result]:

@@ -19,6 +19,7 @@ from pipshim.remote.file_store import (
     FileMissingError,
     RemoteError,
     copy,
+    late,
     within,
 )
 
@@ -96,8 +97,10 @@ class HttpStore:
         with self._get(path) as response:
             for piece in response.iter_content(_PIECE):
                 body += piece
-                if len(body) > most or time.monotonic() > until:
+                if len(body) > most:
                     break
+                if time.monotonic() > until:
+                    raise late(seconds)
             return response.url, bytes(body)
 
     def fetch(self, path: str, into: Path, most: int, stop: Event) -> None:

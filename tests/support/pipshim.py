@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _PROGRAMS = Path(__file__).with_name("programs")
 
+PATIENCE = 120.0
+"""Seconds after which nothing is waited for any more, even if the machine is busy or stalled."""
+
 _DROPPED = ("PIP_", "PIPSHIM_", "UV_", "XDG_", "TOX_", "PYTEST_", "CONDA_", "CLICOLOR")
 _DROPPED_NAMES = {
     "VIRTUAL_ENV",
@@ -261,7 +264,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
+def until(condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
     """Wait until a condition holds; fail if it never does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pipshim.builds.build_cache import BuildCache
+from tests.support.pipshim import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def test_who_comes_second_is_told_and_waits(tmp_path: Path) -> None:
     with first.lock("ab" * 32, lambda: order.append("the first waits")):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert told.wait(10)
+        assert told.wait(PATIENCE)
         order.append("first")
-    thread.join(10)
+    thread.join(PATIENCE)
     assert order == ["first", "second"]

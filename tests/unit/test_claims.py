@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,11 @@ from pipshim.model import claim
 from pipshim.model.build_record import Conditions, Record, Used
 from pipshim.model.build_tools import Tool
 from pipshim.model.claim import Claim
+from pipshim.remote import claims as claims_module
 from pipshim.remote.claims import CLAIMS, Claims
 from pipshim.remote.file_store import Entry, RemoteError
 from pipshim.remote.folder_store import FolderStore
+from tests.support.pipshim import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,15 +26,15 @@ if TYPE_CHECKING:
 RECORD = Record("native", "1.0", "ab" * 32, "isolated", "cpython 3.11", "linux x86_64")
 KEY = claim.key_of(RECORD, Conditions())
 BEAT, EXPIRY = 0.05, 0.6
-LONG = 20.0
+LONG, NEVER = 120.0, 10_000.0
 
 
 def claims(folder: Path, holder: str = "", **more: object) -> Claims:
     folder.mkdir(exist_ok=True)
-    return Claims(FolderStore(folder), holder, **{**SHORT, **more})  # type: ignore[arg-type]
+    return Claims(FolderStore(folder), holder, **{**LASTING, **more})  # type: ignore[arg-type]
 
 
-SHORT = {"beat_seconds": BEAT, "expiry_seconds": EXPIRY}
+LASTING = {"beat_seconds": BEAT, "expiry_seconds": NEVER}
 
 
 class Waiter:
@@ -46,6 +49,9 @@ class Waiter:
     def _wait(self, waiting: Claims, most: float) -> None:
         self.result = waiting.wait(KEY, most, self.told.append)
 
+    def has_begun(self) -> bool:
+        return bool(self.told)
+
     @property
     def is_waiting(self) -> bool:
         return self._thread.is_alive()
@@ -54,6 +60,10 @@ class Waiter:
         self._thread.join(LONG)
         assert not self.is_waiting
         return self.result
+
+
+def is_renewed(folder: Path) -> bool:
+    return max(files(folder), default="") >= claim.file_name(3)
 
 
 def files(folder: Path) -> list[str]:
@@ -67,7 +77,8 @@ def test_one_machine_has_the_claim_until_it_is_released(tmp_path: Path) -> None:
     assert held is not None
     assert theirs.take(KEY) is None
     waiter = Waiter(theirs)
-    time.sleep(3 * EXPIRY)  # the claim is renewed
+    until(waiter.has_begun)
+    until(lambda: is_renewed(tmp_path))
     assert waiter.is_waiting
     assert len(files(tmp_path)) in {1, 2}
     held.release()
@@ -75,10 +86,50 @@ def test_one_machine_has_the_claim_until_it_is_released(tmp_path: Path) -> None:
     (told,) = waiter.told
     assert told is not None
     assert told.who == "ada"
-    assert files(tmp_path) == []
+    until(lambda: files(tmp_path) == [])
     again = theirs.take(KEY)
     assert again is not None
     again.release()
+
+
+class Renewed(FolderStore):
+    """A remote with a claim that its holder renews, late, and releases in the end."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder)
+        self._clock = clock
+        self.number = 0
+
+    def names(self, folder: str, prefix: str, seconds: float) -> list[Entry]:
+        self._clock.now += 0.9 * EXPIRY
+        self.number += 1
+        last = [] if self.number > 5 else [Entry(claim.file_name(self.number))]
+        return last if folder.endswith(KEY) else super().names(folder, prefix, seconds)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_claim_that_is_renewed_does_not_expire(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    times = SimpleNamespace(monotonic=clock, sleep=clock.pass_by)
+    monkeypatch.setattr(claims_module, "time", times)
+    store = Renewed(tmp_path, clock)
+    waiting = Claims(store, expiry_seconds=2 * EXPIRY)
+    assert waiting.wait(KEY, NEVER, lambda _: None)
+    assert store.number == 6
 
 
 def test_a_claim_without_a_name_shows_a_random_one(tmp_path: Path) -> None:
@@ -95,38 +146,68 @@ def test_the_claim_of_a_dead_machine_expires_and_one_other_takes_it(tmp_path: Pa
     folder = tmp_path / CLAIMS / KEY
     folder.mkdir(parents=True)
     (folder / claim.file_name(7)).write_bytes(Claim("0" * 16, "dead", 3).to_bytes())
-    first, second = claims(tmp_path), claims(tmp_path)
+    first, second = (claims(tmp_path, expiry_seconds=EXPIRY) for _ in range(2))
     start = time.monotonic()
     waiters = [Waiter(first), Waiter(second)]
     assert [one.end() for one in waiters] == [True, True]
-    assert EXPIRY <= time.monotonic() - start < LONG
+    assert time.monotonic() - start >= EXPIRY
     taken = [one for one in (first.take(KEY), second.take(KEY)) if one is not None]
     assert len(taken) == 1
     taken[0].release()
-    assert files(tmp_path) == []
+    until(lambda: files(tmp_path) == [])
+
+
+class Asleep(FolderStore):
+    """A remote as a machine sees it that falls asleep when it has its claim."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.awake = threading.Event()
+        self.tries: list[bool] = []
+
+    def create(self, path: str, content: bytes, seconds: float) -> bool:
+        if self.tries:
+            assert self.awake.wait(LONG)
+        self.tries.append(super().create(path, content, seconds))
+        return self.tries[-1]
 
 
 def test_a_machine_that_was_thought_dead_loses_its_claim(tmp_path: Path) -> None:
-    asleep = claims(tmp_path, beat_seconds=2 * EXPIRY)
-    held = asleep.take(KEY)
-    other = claims(tmp_path)
+    store = Asleep(tmp_path)
+    held = Claims(store, **LASTING).take(KEY)  # type: ignore[arg-type]
+    other = claims(tmp_path, expiry_seconds=EXPIRY)
     assert other.wait(KEY, LONG, print)
     taken = other.take(KEY)
     assert held is not None
     assert taken is not None
-    time.sleep(2 * EXPIRY)  # it wakes up
+    store.awake.set()
+    until(lambda: len(store.tries) > 1)
     held.release()
     assert files(tmp_path)  # of the one that has it now
     taken.release()
-    assert files(tmp_path) == []
+    until(lambda: files(tmp_path) == [])
+
+
+class Counted(FolderStore):
+    """A remote that counts how often it is asked, and fails from a moment on."""
+
+    asked = 0
+    fails = False
+
+    def names(self, folder: str, prefix: str, seconds: float) -> list[Entry]:
+        self.asked += 1
+        if self.fails:
+            raise RemoteError("gone")
+        return super().names(folder, prefix, seconds)
 
 
 def test_clocks_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 0.0)
     held = claims(tmp_path).take(KEY)
     monkeypatch.setattr(time, "time", lambda: 1e12)
-    waiter = Waiter(claims(tmp_path))
-    time.sleep(2 * EXPIRY)
+    store = Counted(tmp_path)
+    waiter = Waiter(Claims(store, **LASTING))  # type: ignore[arg-type]
+    until(lambda: store.asked > 3)
     assert waiter.is_waiting
     assert held is not None
     held.release()
@@ -145,32 +226,20 @@ def test_waiting_ends_with_the_command_and_when_it_takes_too_long(tmp_path: Path
     held = claims(tmp_path).take(KEY)
     assert held is not None
     stopped = threading.Event()
-    waiter = Waiter(claims(tmp_path, is_stopped=stopped.is_set))
-    time.sleep(2 * EXPIRY)
+    waiter = Waiter(claims(tmp_path, is_stopped=stopped.is_set), most=NEVER)
+    until(waiter.has_begun)
+    assert waiter.is_waiting
     stopped.set()
-    start = time.monotonic()
-    waiter.end()
-    assert time.monotonic() - start < 1
+    assert waiter.end()
     assert Waiter(claims(tmp_path), most=0.3).end()
     held.release()
 
 
-class Broken(FolderStore):
-    """A remote that fails from a moment on."""
-
-    fails = False
-
-    def names(self, folder: str, prefix: str, seconds: float) -> list[Entry]:
-        if self.fails:
-            raise RemoteError("gone")
-        return super().names(folder, prefix, seconds)
-
-
 def test_a_remote_that_fails_is_not_waited_for(tmp_path: Path) -> None:
     held = claims(tmp_path).take(KEY)
-    store = Broken(tmp_path)
-    waiter = Waiter(Claims(store, **SHORT))  # type: ignore[arg-type]
-    time.sleep(EXPIRY)
+    store = Counted(tmp_path)
+    waiter = Waiter(Claims(store, **LASTING), most=NEVER)  # type: ignore[arg-type]
+    until(waiter.has_begun)
     assert waiter.is_waiting
     store.fails = True
     assert waiter.end()
@@ -197,8 +266,8 @@ def test_a_claim_that_cannot_be_read_has_no_holder(tmp_path: Path, content: byte
     folder = tmp_path / CLAIMS / KEY
     folder.mkdir(parents=True)
     (folder / claim.file_name(0)).write_bytes(content)
-    waiter = Waiter(claims(tmp_path))
-    assert waiter.end()  # it expires
+    waiter = Waiter(claims(tmp_path, expiry_seconds=EXPIRY))
+    assert waiter.end()
     assert waiter.told == [None]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from pipshim.builds.jobserver import Jobserver
 from pipshim.builds.machine_shares import MachineShares, MemoryBudget, Share
 from pipshim.builds.resource_usage import Usage, describe_memory, ran_out
 from pipshim.model.past_build import MemoryNeed, PastBuild, memory_need
+from tests.support.pipshim import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +145,7 @@ class Machine:
             ):
                 usage.memory = used
                 begun.set()
-                end.wait(10)
+                end.wait(PATIENCE)
                 usage.memory = 0
 
         thread = threading.Thread(target=build, daemon=True)
@@ -164,12 +164,12 @@ def test_builds_wait_until_what_they_need_is_there() -> None:
     third, end_third = machine.enter(100)
     assert machine.waiting.is_set()
     end_second.set()
-    second.join(5)
+    second.join(PATIENCE)
     end_third.set()
-    third.join(5)
+    third.join(PATIENCE)
     assert not third.is_alive()
     end_first.set()
-    first.join(5)
+    first.join(PATIENCE)
 
 
 def test_what_waits_is_overtaken_only_by_builds_that_fit_beside_it() -> None:
@@ -182,14 +182,14 @@ def test_what_waits_is_overtaken_only_by_builds_that_fit_beside_it() -> None:
     other, end_other = machine.enter(200)  # it fits now, but not beside the large one
     assert machine.waiting.is_set()
     end_first.set()
-    first.join(5)
+    first.join(PATIENCE)
     end_large.set()
-    large.join(5)
+    large.join(PATIENCE)
     assert not large.is_alive()
     assert small.is_alive()
     for thread, end in ((small, end_small), (other, end_other)):
         end.set()
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -202,7 +202,7 @@ def test_a_build_that_waits_for_memory_lets_another_begin() -> None:
         with budget.admitted(needs[name], Usage(), waiting=lambda: None, is_stopped=lambda: False):
             running.add(name)
             most.append(len(running))
-            is_in_time = name != "long" or small_ended.wait(10)
+            is_in_time = name != "long" or small_ended.wait(PATIENCE)
             running.remove(name)
         if name == "small":
             small_ended.set()
@@ -221,12 +221,10 @@ def test_the_cores_are_shared_by_what_runs_and_comes_next_but_not_by_what_waits(
         if name == "waiting":
             with paused():
                 last_waits.set()
-                assert others_ended.wait(10)
+                assert others_ended.wait(PATIENCE)
             return
-        assert last_waits.wait(10)
-        end = time.monotonic() + 10
-        while sharing.get().count != (2 if name == "first" else 1) and time.monotonic() < end:
-            time.sleep(0.01)
+        assert last_waits.wait(PATIENCE)
+        until(lambda: sharing.get().count == (2 if name == "first" else 1))
         counts[name] = sharing.get().count
         if name == "last":
             others_ended.set()
@@ -263,14 +261,14 @@ def test_builds_that_are_alike_end_in_any_order() -> None:
     machine = Machine()
     (first, end_first), (second, end_second) = machine.enter(None), machine.enter(None)
     end_second.set()
-    second.join(5)
+    second.join(PATIENCE)
     machine.usages[0].cpu = 1.0
     end_first.set()
-    first.join(5)
+    first.join(PATIENCE)
     third, end_third = machine.enter(1000)
     assert not machine.waiting.is_set()
     end_third.set()
-    third.join(5)
+    third.join(PATIENCE)
 
 
 def test_what_other_programs_use_counts_and_what_is_not_known_does_not() -> None:
@@ -282,10 +280,10 @@ def test_what_other_programs_use_counts_and_what_is_not_known_does_not() -> None
     assert machine.waiting.is_set()
     machine.usages[0].memory = 0
     end_second.set()
-    second.join(5)
+    second.join(PATIENCE)
     assert not second.is_alive()
     end_first.set()
-    first.join(5)
+    first.join(PATIENCE)
 
 
 def test_one_build_runs_though_it_does_not_fit_with_as_many_jobs_as_do(tmp_path: Path) -> None:

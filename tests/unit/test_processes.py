@@ -7,18 +7,21 @@ import os
 import signal
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipshim.builds import processes as processes_module
 from pipshim.builds.processes import Backend, Processes
 from pipshim.builds.resource_usage import Usage
+from tests.support.pipshim import PATIENCE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
@@ -193,7 +196,7 @@ def test_variables_count_when_the_backend_is_imported_but_those_of_jobs_do_not(
 def test_a_server_that_is_gone_is_done_without(world: World) -> None:
     server = world.run()["imported_in"]
     os.kill(server, signal.SIGKILL)
-    wait_until(lambda: not is_running(server))
+    until(lambda: not is_running(server))
     assert world.run()["pid"]
     assert world.status == 0
 
@@ -223,19 +226,19 @@ def test_stopping_ends_a_fork_and_its_children_and_the_servers(world: World) -> 
     children = world.folder / "children"
     code = (
         "import subprocess, time; "
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-        f"open({str(children)!r}, 'w').write(f'{{child.pid}} {{os.getppid()}} '); time.sleep(60)"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
+        f"open({str(children)!r}, 'w').write(f'{{child.pid}} {{os.getppid()}} '); time.sleep(600)"
     )
     thread = threading.Thread(target=world.run, args=(code,), daemon=True)
     thread.start()
-    wait_until(lambda: children.exists() and children.read_text().endswith(" "))
+    until(lambda: children.exists() and children.read_text().endswith(" "))
     world.processes.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     # The server may be ended before it has told how its fork ended.
     assert world.status in {-signal.SIGTERM, -signal.SIGKILL}
     child, server = map(int, children.read_text().split())
-    wait_until(lambda: not is_running(child) and not is_running(server))
+    until(lambda: not is_running(child) and not is_running(server))
 
 
 def test_nothing_starts_after_a_stop(world: World, tmp_path: Path) -> None:
@@ -251,13 +254,6 @@ def test_nothing_starts_after_a_stop(world: World, tmp_path: Path) -> None:
     assert not (tmp_path / "facts").exists()
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -266,15 +262,48 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
+STEP = 50 << 20
+GROWING = f"""
+import os, sys, time
+memory = []
+for step in (1, 2):
+    memory.append(bytearray({STEP}))
+    while not os.path.exists(f"{{sys.argv[1]}}-{{step}}"):
+        time.sleep(0.01)
+while time.process_time() < 0.6:
+    pass
+"""
+"""A child that takes memory, and more when that has been sampled: it has been seen then."""
+
+
+def run_growing(world: World, code: str, *, children: int, backend: str | None) -> None:
+    """Run code whose children grow."""
+    seen = world.folder / "seen"
+
+    def has_grown(step: int) -> bool:
+        return world.usage.peak > step * children * STEP
+
+    def watch() -> None:
+        for step in (1, 2):
+            until(partial(has_grown, step))
+            Path(f"{seen}-{step}").touch()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    world.run(
+        f"child = [sys.executable, '-c', {GROWING!r}, {str(seen)!r}]\n{code}", backend=backend
+    )
+    watcher.join()
+
+
 @pytest.mark.parametrize("backend", ["backend", None])
 def test_memory_and_time_of_all_processes_are_measured(world: World, backend: str | None) -> None:
-    child = "x = bytearray(100 << 20)\nimport time\nwhile time.process_time() < 0.6: pass"
     code = (
         "import subprocess\n"
-        f"children = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
+        "children = [subprocess.Popen(child) for _ in range(2)]\n"
         "[one.wait() for one in children]"
     )
-    world.run(code, backend=backend)
+    run_growing(world, code, children=2, backend=backend)
     usage = world.usage
     assert 200 << 20 < usage.peak < 300 << 20
     assert usage.processes == 2
@@ -288,29 +317,51 @@ def test_a_peak_between_two_samples_is_known_from_the_kernel(world: World) -> No
     assert 150 << 20 < world.usage.peak < 250 << 20
 
 
-def test_the_time_for_which_another_build_had_the_turn_is_known(world: World) -> None:
-    processes, started = Processes(1), world.folder / "started"
-    first, second = Usage(), Usage()
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.asked = 0
+
+    def __call__(self) -> float:
+        now = self.now
+        self.asked += 1
+        return now
+
+
+def test_the_time_for_which_another_build_had_the_turn_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes, started, go = Processes(1), world.folder / "started", world.folder / "go"
+    first, second, clock = Usage(), Usage(), Clock()
+    monkeypatch.setattr(processes_module, "time", SimpleNamespace(monotonic=clock))
 
     def run(code: str, usage: Usage) -> None:
         command = [sys.executable, "-c", code]
         processes.run(command, cwd="/", variables={}, log=world.log, usage=usage)
 
-    code = f"import time; open({str(started)!r}, 'w'); time.sleep(0.5)"
-    thread = threading.Thread(target=run, args=(code, first))
-    thread.start()
-    wait_until(started.exists)
-    run("", second)
-    thread.join()
-    assert second.waited > 0.3 > first.waited
+    wait = f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    code = f"import os, time\nopen({str(started)!r}, 'w')\n{wait}"
+    threads = [
+        threading.Thread(target=run, args=arguments) for arguments in ((code, first), ("", second))
+    ]
+    threads[0].start()
+    until(started.exists)
+    asked = clock.asked
+    threads[1].start()
+    until(lambda: clock.asked > asked)
+    clock.now = 5.0
+    go.touch()
+    for thread in threads:
+        thread.join()
+    assert (first.waited, second.waited) == (0.0, 5.0)
 
 
 @pytest.mark.parametrize("option", ["native", "x86-64-v3"])
 def test_command_lines_for_the_processor_of_this_machine_are_seen(
     world: World, option: str
 ) -> None:
-    world.run(
-        "import subprocess, sys; subprocess.run([sys.executable, '-c', "
-        f"'import time; time.sleep(0.8)', '-march=' + {option!r}], check=True)"
-    )
+    code = f"import subprocess\nsubprocess.run([*child, '-march=' + {option!r}], check=True)"
+    run_growing(world, code, children=1, backend="backend")
     assert world.usage.is_native is (option == "native")

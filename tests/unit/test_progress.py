@@ -26,6 +26,7 @@ from pipshim.base.sizes import size
 from pipshim.model import events
 from pipshim.model.change import Change
 from pipshim.model.requests import CommonOptions
+from pipshim.progress import live as live_module
 from pipshim.progress.control_codes import clean
 from pipshim.progress.error_text import render
 from pipshim.progress.formatting import duration, elapsed, join, paint, use_color, write
@@ -35,16 +36,16 @@ from pipshim.progress.observer_choice import make_observer
 from pipshim.progress.plain import Plain
 from pipshim.progress.state import State
 from pipshim.progress.summary import summarize, summarize_lock
+from tests.support.pipshim import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipshim.model.events import Event
 
 NATTEN = ("natten", "0.17.5")
 STARTED = events.BuildStarted(*NATTEN, "no-isolation", "pyproject.toml", "wheel")
 FINISHED = events.BuildFinished(*NATTEN, "no-isolation", "pyproject.toml", "wheel", 123)
-SETTLED_SECONDS = 10
+BEAT = 0.00002
+"""A heartbeat that comes often by the slow clock."""
 
 
 class Terminal(io.StringIO):
@@ -64,11 +65,9 @@ class Clock:
         return self.now
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + SETTLED_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def slow_clock() -> float:
+    """Give a time that stays below a second, however long a test takes."""
+    return time.monotonic() / 1000
 
 
 def plain(*happened: Event, **options: Any) -> list[str]:
@@ -324,7 +323,7 @@ def test_plain_writes_no_control_codes(verbosity: int) -> None:
 
 def test_heartbeat() -> None:
     stream = io.StringIO()
-    with Plain(stream, heartbeat=0.02) as observer:
+    with Plain(stream, heartbeat=BEAT, clock=slow_clock) as observer:
         observer(STARTED)
         observer(events.BuildPhase(*NATTEN, "wheel"))
         observer(events.BuildOutput("natten", f"[1/80] g++ -c {'x' * 200}.cpp"))
@@ -348,7 +347,7 @@ def test_heartbeat() -> None:
 def test_waiting_has_a_heartbeat_until_the_build_begins() -> None:
     stream = io.StringIO()
     wait = events.Waiting("waiting for another command that builds natten 0.17.5", *NATTEN)
-    with Plain(stream, heartbeat=0.02) as observer:
+    with Plain(stream, heartbeat=BEAT, clock=slow_clock) as observer:
         observer(wait)
         # Something else that happens meanwhile does not end it.
         observer(events.Prepared("torch", "2.13.0", "index"))
@@ -361,15 +360,16 @@ def test_waiting_has_a_heartbeat_until_the_build_begins() -> None:
 
 
 def test_no_heartbeat_when_quiet_or_when_lines_come() -> None:
-    stream = io.StringIO()
+    stream, clock = io.StringIO(), Clock()
     with (
         Plain(stream, heartbeat=0.01, verbosity=-1) as quiet,
         Plain(stream, heartbeat=None) as still,
-        Plain(stream, heartbeat=1, verbosity=1) as streaming,
+        Plain(stream, heartbeat=1, verbosity=1, clock=clock) as streaming,
     ):
         for observer in (quiet, still, streaming):
             observer(STARTED)
         for _ in range(5):
+            clock.now += 0.9
             time.sleep(0.02)
             streaming(events.BuildOutput("natten", "x"))
     assert "still" not in stream.getvalue()
@@ -547,7 +547,7 @@ def test_region_shows_what_an_earlier_build_lets_expect() -> None:
 
 def test_heartbeat_says_how_far_a_build_is() -> None:
     stream = io.StringIO()
-    with Plain(stream, heartbeat=0.02) as observer:
+    with Plain(stream, heartbeat=BEAT, clock=slow_clock) as observer:
         observer(STARTED)
         observer(events.BuildPhase(*NATTEN, "wheel"))
         observer(progress(12, 73, 3 * 3600, extension=2))
@@ -707,6 +707,11 @@ def test_live_fits_lines_to_a_narrow_terminal() -> None:
     assert shown(stream) == f"cached natten 0.17.5 matched ({why})\n"
 
 
+def after_the_end(stream: io.StringIO) -> str:
+    """Give what was shown after the line that says that a build has ended."""
+    return shown(stream).partition("built ")[2].partition("\n")[2]
+
+
 def test_live_does_not_draw_a_build_again_that_has_ended() -> None:
     observer, stream = live()
     with observer:
@@ -714,13 +719,12 @@ def test_live_does_not_draw_a_build_again_that_has_ended() -> None:
         observer(events.BuildStarted("b", "1", "isolated", "default", "wheel"))
         until(lambda: "b 1 " in shown(stream))
         observer(FINISHED)
-        until(lambda: "built " in shown(stream))
-        after = shown(stream).partition("built ")[2].partition("\n")[2]
-        assert "natten" not in after
-        assert "b 1 " in after
+        until(lambda: "b 1 " in after_the_end(stream))
+        assert "natten" not in after_the_end(stream)
 
 
-def test_live_draws_nothing_that_is_short() -> None:
+def test_live_draws_nothing_that_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "_FASTEST_SECONDS", 600)
     observer, stream = live()
     with observer:
         observer(STARTED)
@@ -729,7 +733,10 @@ def test_live_draws_nothing_that_is_short() -> None:
     assert "\x1b[?25l" not in stream.getvalue()
 
 
-def test_live_goes_up_further_when_the_terminal_has_wrapped_its_rows() -> None:
+def test_live_goes_up_further_when_the_terminal_has_wrapped_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_module, "_IDLE_SECONDS", 600)  # it is drawn for events only
     observer, stream = live(width=100)
     with observer:
         observer(STARTED)

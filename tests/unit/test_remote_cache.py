@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,12 @@ from pipshim.model.shared_record import NO_KEY, SharedRecord, SharedWheel
 from pipshim.remote import remote_cache, transfer
 from pipshim.remote.file_store import Entry, FileMissingError, RemoteError
 from pipshim.remote.remote_cache import MOST_READ, RemoteCache
+from tests.support.pipshim import PATIENCE, until
 from tests.unit.test_shared_record import RECORD, SHARED, SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from threading import Event
 
 CONTENT = b"the content of a wheel"
 HERE = ("cpython 3.11", "linux x86_64")
@@ -28,9 +29,15 @@ SOURCES = [f"{number:064x}" for number in range(20)]
 
 @dataclass
 class Files:
-    """A remote in memory, which answers late, counts requests, and fails if it is told to."""
+    """A remote in memory, which answers late, counts requests, and fails if it is told to.
+
+    Attributes:
+        meeting: each kind of request is answered when so many were made.
+
+    """
 
     latency: float = 0.0
+    meeting: int = 0
     failure: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -41,6 +48,9 @@ class Files:
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
+        kind = what.split(maxsplit=1)[0]
+        if self.meeting:
+            until(lambda: sum(one.startswith(kind) for one in self.asked) >= self.meeting)
         time.sleep(self.latency)
         if self.failure is not None:
             raise RemoteError(self.failure)
@@ -111,10 +121,9 @@ def world(tmp_path: Path) -> World:
 def test_many_packages_take_two_round_trips(world: World) -> None:
     for source in SOURCES:
         world.add(source)
-    world.files.latency = 0.2
-    remote, start = world.make(), time.monotonic()
+    world.files.meeting = 8
+    remote = world.make()
     remote.look_ahead(SOURCES, ["requires", "metadata", "wheel"], *HERE)
-    assert time.monotonic() - start < 2  # 8 seconds one after the other, 0.4 in two round trips
     assert len(world.files.asked) == 40
     for source in SOURCES:
         assert [one.record.source for one in remote.records("wheel", source, *HERE)] == [source]
@@ -183,19 +192,20 @@ def test_a_connection_is_made_once_and_not_waited_for_long(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_cache, "_CONNECT_SECONDS", 0.5)
-    tries = []
+    tries, end = [], Event()
 
     def hang() -> Files:
-        tries.append(1)
-        time.sleep(30)
+        tries.append(end.wait(PATIENCE))
         return world.files
 
-    remote, start = world.make(), time.monotonic()
+    remote = world.make()
     remote.open = hang
     remote.look_ahead(SOURCES, ["wheel"], *HERE)
-    assert time.monotonic() - start < 5
-    assert len(tries) == 1
+    assert tries == []
     assert "did not answer" in world.lines[0]
+    end.set()
+    until(lambda: tries)
+    assert tries == [True]
 
 
 def test_a_wheel_is_not_added_for_long_to_a_remote_that_is_dead(
@@ -204,22 +214,25 @@ def test_a_wheel_is_not_added_for_long_to_a_remote_that_is_dead(
     monkeypatch.setattr(transfer, "PATIENCE", 0.2)
     shared, wheel = world.add(), tmp_path / "x.whl"
     wheel.write_bytes(CONTENT)
-    monkeypatch.setattr(world.files, "upload", lambda *_: time.sleep(30), raising=False)
-    remote, start = world.make(), time.monotonic()
+    end, uploads = Event(), list[bool]()
+    hang = lambda *_: uploads.append(end.wait(PATIENCE))  # noqa: E731
+    monkeypatch.setattr(world.files, "upload", hang, raising=False)
+    remote = world.make()
     world.files.failure = "it did not answer within 3 seconds"
     assert not remote.push(shared, wheel)
-    assert time.monotonic() - start < 5
+    assert uploads == []
+    end.set()
     (line,) = world.lines
     assert line.endswith("0.17.5 to the remote s3://team: it did not answer within 3 seconds")
 
 
 def test_a_slow_remote_without_results_is_given_up_on(world: World) -> None:
     world.files.latency = 0.6
-    remote, start = world.make(), time.monotonic()
+    remote = world.make()
     remote.look_ahead(SOURCES, ["wheel"], *HERE)
     for source in SOURCES:
         remote.records("wheel", source[::-1], *HERE)
-    assert time.monotonic() - start < 6
+    assert len(world.files.asked) <= len(SOURCES)
     assert "too slowly" in world.lines[0]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pipshim.base.resolver_prefetch import PackageLookup, Prefetch
+from tests.support.pipshim import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,9 +73,7 @@ def looked_up(
     ahead.finder = finder = Finder(routes)
     ahead.want([PackageLookup(canonicalize_name("root"))])
     ahead.begin()
-    latest = time.monotonic() + 10
-    while len(finder.asked) < expected and time.monotonic() < latest:
-        time.sleep(0.001)
+    until(lambda: len(finder.asked) >= expected)
     time.sleep(0.05)  # what is not expected would have been looked up by then
     ahead.rest()
     assert len(finder.asked) == len(set(finder.asked))

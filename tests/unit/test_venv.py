@@ -15,6 +15,7 @@ from pipshim.envs import venv
 from pipshim.envs.discovery import running
 from pipshim.envs.venv import Environment, create, inspect_folder
 from pipshim.envs.venv_template import INCOMPLETE, LOCK
+from tests.support.pipshim import PATIENCE
 from tests.unit.fake_python import script
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ def test_lock_waits_for_another_process_and_says_so_once(shared: Environment) ->
             other.stdin.close()
 
         with shared.lock(waiting):
-            assert other.wait(timeout=10) == 0
+            assert other.wait(timeout=PATIENCE) == 0
         assert said == [None]
 
 
