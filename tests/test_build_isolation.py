@@ -23,7 +23,7 @@ from tests.support.dists import Backend, sdist, setuptools_sdist, source_tree, w
 from tests.support.facts import built, calls
 from tests.support.files import distributions
 from tests.support.locks import Locked, read_lock
-from tests.support.pipshim import ROOT, another_python, make_venv, site_packages
+from tests.support.pipshim import PATIENCE, ROOT, another_python, make_venv, site_packages
 from tests.support.repositories import git, git_repository, needs_git
 
 if TYPE_CHECKING:
@@ -930,7 +930,7 @@ def test_two_processes_build_the_same_thing_once(
     running = [cli.start("sync", cwd=folder) for folder in folders]
     for process in running:
         with process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, out + err
     assert builds(log) == ["needy"]
     for folder in folders:
@@ -1137,7 +1137,7 @@ def test_a_build_without_isolation_waits_for_its_extra_build_dependencies_too(
 def test_isolated_builds_wait_for_their_build_environment_only(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
 ) -> None:
-    slow = Backend(sleep_seconds=0.8, log=str(log))
+    slow = Backend(starts=3, log=str(log))
     libraries(index, dists, "fakelib", "1.0")
     index.add(
         sdist(dists, "low", "1.0", backend=slow),
@@ -1210,7 +1210,7 @@ def test_a_command_bound_to_one_core_runs_one_build_at_a_time(
 def test_builds_for_other_builds_count_among_the_jobs(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, jobs: int
 ) -> None:
-    slow = Backend(sleep_seconds=0.3, log=str(log))
+    slow = Backend(starts=jobs, sleep_seconds=0.3, log=str(log))
     for name in ("one", "two", "three"):
         index.add(sdist(dists, f"for-{name}", "1.0", backend=slow))
         index.add(sdist(dists, name, "1.0", backend=slow, build_requires=[f"for-{name}"]))
@@ -1223,7 +1223,7 @@ def test_builds_at_once_have_each_their_own_variables_and_folder(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path, site: Path
 ) -> None:
     for name in ("one", "two"):
-        slow = Backend(sleep_seconds=0.4, log=str(log))
+        slow = Backend(starts=2, log=str(log))
         index.add(sdist(dists, name, "1.0", backend=slow))
     make_project(
         '[tool.pipshim.extra-build-variables]\none = { WHO = "one" }\ntwo = { WHO = "two" }\n',
@@ -1242,7 +1242,7 @@ def test_a_backend_may_close_its_streams(
 ) -> None:
     index.add(sdist(dists, "needy", "1.0", backend_source=CLOSES_ITS_STREAMS))
     make_project(dependencies=["needy"])
-    cli.ok("sync", timeout=30)
+    cli.ok("sync", timeout=PATIENCE)
     assert distributions(cli.cwd / ".venv") == ["needy-1.0"]
 
 
@@ -1282,7 +1282,7 @@ def test_parallel_builds_share_the_cores_and_a_lone_one_gets_no_job_variables(
 def test_a_failed_build_stops_what_needs_it_and_lets_the_running_finish(
     cli: Cli, make_project: MakeProject, index: Index, dists: Path, log: Path
 ) -> None:
-    failing = Backend(fail_in="build_wheel", sleep_seconds=0.3, log=str(log))
+    failing = Backend(fail_in="build_wheel", starts=2, log=str(log))
     index.add(
         sdist(dists, "bad", "1.0", backend=failing),
         sdist(dists, "good", "1.0", backend=Backend(sleep_seconds=1, log=str(log))),

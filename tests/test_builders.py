@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.dists import sdist, wheel
 from tests.support.facts import calls
-from tests.support.pipshim import Cli, is_running, until
+from tests.support.pipshim import PATIENCE, Cli, is_running, until
 
 pytest.importorskip("distributed", reason="is in the group of the tests")
 
@@ -119,7 +118,8 @@ def test_a_build_whose_worker_dies_is_done_elsewhere_and_then_here(
     cli: Cli, cluster: DaskCluster, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "calls"
-    slow = Backend(sleep_seconds=4, acts_at=("build_wheel",), log=str(log))
+    # It ends when it has been begun here, after both workers.
+    slow = Backend(starts=len(NAMES) + 1, acts_at=("build_wheel",), log=str(log))
     index.add(sdist(tmp_path, "slow", "1.0", backend=slow))
     make_project(dependencies=["slow"])
     with cli.start("sync", "--progress", "json") as syncing:
@@ -128,8 +128,8 @@ def test_a_build_whose_worker_dies_is_done_elsewhere_and_then_here(
             pid = starts(log)[-1]
             worker = next(name for name in cluster.workers if cluster.runs(name, pid))
             cluster.kill(worker)
-            until(lambda pid=pid: not is_running(pid), seconds=3)  # type: ignore[misc]
-        _, err = syncing.communicate(timeout=60)
+            until(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
+        _, err = syncing.communicate(timeout=PATIENCE)
     assert syncing.returncode == 0, err
     lines = [json.loads(line) for line in err.splitlines()]
     builds = [one for one in lines if one["event"] == "build-started" and one["what"] == "wheel"]
@@ -150,7 +150,7 @@ def test_without_the_scheduler_a_build_is_done_here(
     with cli.start("sync", "-j1") as syncing:
         until(lambda: starts(log))
         cluster.kill_scheduler()
-        _, err = syncing.communicate(timeout=60)
+        _, err = syncing.communicate(timeout=PATIENCE)
     assert syncing.returncode == 0, err
     assert "slow 1.0 is built here: the scheduler dask://127.0.0.1" in err
     assert "Traceback" not in err
@@ -165,17 +165,15 @@ def test_an_interrupt_ends_the_build_on_the_worker(
     cli: Cli, cluster: DaskCluster, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "calls"
-    slow = Backend(sleep_seconds=60, acts_at=("build_wheel",), log=str(log))
+    slow = Backend(sleep_seconds=600, acts_at=("build_wheel",), log=str(log))
     index.add(sdist(tmp_path, "slow", "1.0", backend=slow))
     make_project(dependencies=["slow"])
     with cli.start("sync") as syncing:
         until(lambda: starts(log))
-        start = time.monotonic()
         syncing.send_signal(signal.SIGINT)
-        assert syncing.wait(10) == 130
+        assert syncing.wait(PATIENCE) == 130
         (pid,) = starts(log)
-        until(lambda: not is_running(pid), seconds=5)
-        assert time.monotonic() - start < 5
+        until(lambda: not is_running(pid))
     assert set(cluster.workers) == set(NAMES)
 
 
@@ -233,7 +231,5 @@ def test_without_an_answer_builds_are_done_here(
     make_project(dependencies=["plain"])
     remote = ("--remote", str(tmp_path / "remote"))
     for place in ("127.0.0.1:9", urlsplit(index.url).netloc):  # nothing, and a server of HTTP
-        start = time.monotonic()
         done = cli.ok("sync", *remote, "--builders", f"dask://{place}", "--rebuild", "plain")
         assert f"plain 1.0 is built here: the scheduler dask://{place} does not" in done.err
-        assert time.monotonic() - start < 25

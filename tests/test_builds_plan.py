@@ -17,7 +17,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.dists import sdist, setuptools_sdist, wheel
 from tests.support.facts import calls
-from tests.support.pipshim import ROOT, Cli, another_python, until
+from tests.support.pipshim import PATIENCE, ROOT, Cli, another_python, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,7 +183,7 @@ def test_an_interrupted_run_goes_on_where_it_ended(
     cli: Cli, other: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "calls"
-    slow = Backend(sleep_seconds=60, acts_at=("build_wheel",), log=str(log))
+    slow = Backend(sleep_seconds=600, acts_at=("build_wheel",), log=str(log))
     index.add(sdist(tmp_path, "first", "1.0", backend=Backend(log=str(log))))
     index.add(sdist(tmp_path, "slow", "1.0", build_requires=["first"], backend=slow))
     project = make_project(dependencies=["first", "slow"])
@@ -192,12 +192,12 @@ def test_an_interrupted_run_goes_on_where_it_ended(
     with other.start("builds", "run", str(project / "plan.json")) as running:
         until(lambda: [one.name for one in calls(log)][-1:] == ["slow"])
         running.send_signal(signal.SIGINT)
-        assert running.wait(5) == 130
+        assert running.wait(PATIENCE) == 130
     log.write_text("")
     with other.start("builds", "run", str(project / "plan.json"), "--progress", "json") as running:
         until(lambda: [one.name for one in calls(log)][-1:] == ["slow"])
         running.send_signal(signal.SIGTERM)
-        _, err = running.communicate(timeout=5)
+        _, err = running.communicate(timeout=PATIENCE)
         assert running.returncode == 143
     events = [json.loads(line) for line in err.splitlines()]
     assert [one["name"] for one in events if one["event"] == "build-cached"] == ["first"]

@@ -15,7 +15,7 @@ from pipshim.base.cache_folders import Alone, InUse
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
-from tests.support.pipshim import site_packages, until
+from tests.support.pipshim import PATIENCE, site_packages, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -365,13 +365,13 @@ def test_a_build_that_runs_uses_the_store(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    index.add(sdist(tmp_path, "slow", "1.0", backend=Backend(sleep_seconds=60, log=str(log))))
+    index.add(sdist(tmp_path, "slow", "1.0", backend=Backend(sleep_seconds=600, log=str(log))))
     make_project(dependencies=["slow"])
     with cli.start("sync") as process:
         until(lambda: any(call.hook == "build_wheel" for call in calls(log)))
         err = cli.fails("cache", "store", "prune").err
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert "another pipshim command is using" in err
     store(cli, "prune")
 
@@ -404,7 +404,7 @@ def test_a_command_waits_while_the_cache_is_tidied_up(
                 heard += line
             assert not (project / ".venv").exists()
             tidying.communicate("\n")
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE)
             assert process.returncode == 0
     assert distributions(project / ".venv") == ["fakelib-1.0"]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.pipshim import PATIENCE
+
 if TYPE_CHECKING:
     from tests.conftest import MakeProject
     from tests.support.pipshim import Cli
@@ -24,7 +26,7 @@ def test_a_reader_that_goes_is_no_error(cli: Cli, make_project: MakeProject, com
         assert process.stderr is not None
         process.stdout.close()
         said = process.stderr.read()
-        status = process.wait(60)
+        status = process.wait(PATIENCE)
     assert status in {0, 141}, said
     assert "Exception ignored" not in said
     assert "Traceback" not in said
@@ -35,7 +37,7 @@ def test_the_status_is_141_when_output_was_lost(cli: Cli, make_project: MakeProj
     with cli.start("lock", "--help") as process:
         assert process.stdout is not None
         process.stdout.close()
-        assert process.wait(60) == 141
+        assert process.wait(PATIENCE) == 141
 
 
 @pytest.mark.parametrize("command", ["sync", "lock", "lock --check", "lock -U"])
@@ -49,7 +51,7 @@ def test_nobody_reads_what_an_unchanged_command_says(
         assert process.stderr is not None
         process.stdout.close()
         process.stderr.close()
-        assert process.wait(60) in {0, 141}
+        assert process.wait(PATIENCE) in {0, 141}
 
 
 @pytest.mark.parametrize("command", ["list", "help", "lock"])

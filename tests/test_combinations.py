@@ -18,6 +18,7 @@ from pipshim.model.targets import TargetName, target_of_markers
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions
 from tests.support.index import Index
+from tests.support.pipshim import PATIENCE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -203,7 +204,7 @@ def test_combinations_are_resolved_at_the_same_time(
     cli: Cli, cpu: Index, cu128: Index, make_project: MakeProject, torches: str
 ) -> None:
     """Neither index answers before the other one is asked, too."""
-    cpu.meetings["/simple/torch/"] = cu128.meetings["/simple/torch/"] = Barrier(2, timeout=20)
+    cpu.meetings["/simple/torch/"] = cu128.meetings["/simple/torch/"] = Barrier(2, timeout=PATIENCE)
     make_project(torches, extras=EXTRAS)
     assert "for 3 combinations" in cli.ok("lock").err
 
@@ -220,7 +221,7 @@ from engine import build_wheel
 
 def prepare_metadata_for_build_wheel(folder, *more):
     (pathlib.Path({str(started)!r}) / torch.KIND).touch()
-    end = time.monotonic() + 20
+    end = time.monotonic() + {PATIENCE}
     while len(list(pathlib.Path({str(started)!r}).iterdir())) < 2:
         assert time.monotonic() < end, "the other one was not started"
         time.sleep(0.01)

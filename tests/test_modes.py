@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import pytest
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import built, calls
 from tests.support.locks import read_lock
-from tests.support.pipshim import site_packages, until
+from tests.support.pipshim import PATIENCE, site_packages, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -410,14 +409,12 @@ def test_a_build_reads_nothing_of_what_is_there_for_the_command(
 def test_a_child_that_keeps_the_output_open_is_not_waited_for(
     cli: Cli, index: Index, make_project: MakeProject, dists: Path, log: Path
 ) -> None:
-    backend = Backend(child_seconds=120, log=str(log))
+    backend = Backend(child_seconds=600, log=str(log))
     index.add(sdist(dists, "parent", "1.0", backend=backend))
     make_project(dependencies=["parent"])
-    start = time.monotonic()
-    cli.ok("sync", timeout=100)
-    took = time.monotonic() - start
+    cli.ok("sync")
     (child,) = [call.child for call in calls(log) if call.child is not None]
-    assert took < 60
+    assert is_alive(child)
     end(child)
 
 
@@ -476,17 +473,14 @@ def test_a_signal_ends_the_whole_tree_of_a_hanging_build_within_seconds(
     with cli.start(*command) as process:
         until(lambda: any(call.child for call in calls(log)))
         started = [(call.pid, call.child) for call in calls(log) if call.child]
-        start = time.monotonic()
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
-    took = time.monotonic() - start
+        _, said = process.communicate(timeout=PATIENCE)
     tree = [one for pair in started for one in pair]
     left = [one for one in tree if is_alive(one)]
     for one in left:
         end(one)
     assert not left
     assert process.returncode == 128 + number, said
-    assert took < 15
     assert "Traceback" not in said
     assert not (directory / ".venv").exists()
     assert not list(cli.temporary.iterdir())

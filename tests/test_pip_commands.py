@@ -15,7 +15,7 @@ import pytest
 from tests.support.dists import Backend, project, sdist, source_tree, wheel
 from tests.support.facts import Call, built, calls
 from tests.support.files import distributions, listing
-from tests.support.pipshim import make_venv, site_packages, until
+from tests.support.pipshim import PATIENCE, make_venv, site_packages, until
 from tests.support.recording import check_order, read
 from tests.test_modes import is_alive
 
@@ -390,9 +390,9 @@ def test_nothing_is_left_of_what_a_signal_ends(
     number, status = (signal.SIGINT, 130) if last == "slow editable" else (signal.SIGTERM, 143)
     command = ("install", *isolation, "low==2.0", "fakelib>1", *given[last])
     with cli.start("--python", env, *command) as process:
-        until(building, seconds=120)
+        until(building)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, said
     assert "Traceback" not in said
     assert not [c for c in calls(log) for one in (c.pid, c.child) if one and is_alive(one)]

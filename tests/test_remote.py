@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import threading
-import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -176,9 +175,7 @@ def test_a_web_server_is_enough_for_reading(cli: Cli, other: Cli, remote: Path) 
     assert "cannot push needy 1.0 to the remote" in result.err
     assert "can only be read" in result.err
     shutil.rmtree(other.shim_cache)
-    start = time.monotonic()
     assert built(other, "--remote", url, "--reinstall")["needy wheel"] == "built"
-    assert time.monotonic() - start < 8
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.files import distributions, listing
-from tests.support.pipshim import make_venv
+from tests.support.pipshim import PATIENCE, make_venv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +183,7 @@ def test_input_reaches_the_command(
 def test_the_command_takes_the_process_over(cli: Cli, ready: Path) -> None:
     del ready
     with cli.start("run", "python", "-c", "import os; print(os.getpid())") as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert out == f"{process.pid}\n"
 
 
@@ -209,7 +209,7 @@ except {exception}:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 33
 
 

@@ -13,7 +13,7 @@ from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import built
 from tests.support.files import distributions, listing
 from tests.support.locks import read_lock
-from tests.support.pipshim import another_python, site_packages, until
+from tests.support.pipshim import PATIENCE, another_python, site_packages, until
 from tests.test_up_to_date import is_recognised
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def test_what_cannot_be_locked_is_a_clear_error(cli: Cli, project_dir: Path) -> 
 def test_two_at_once_and_one_that_is_killed(cli: Cli, project_dir: Path) -> None:
     script(project_dir / "show.py", requires("fakelib", "other"))
     with cli.start("run", "show.py") as one, cli.start("run", "show.py") as two:
-        outputs = {process.communicate(timeout=120)[0] for process in (one, two)}
+        outputs = {process.communicate(timeout=PATIENCE)[0] for process in (one, two)}
         assert (one.returncode, two.returncode) == (0, 0)
     (environment,) = environments(cli)
     assert outputs == {f"2.0 {environment} ['show.py']\n"}

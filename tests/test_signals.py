@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.dists import Backend, Step, sdist, wheel
 from tests.support.files import listing
-from tests.support.pipshim import until
+from tests.support.pipshim import PATIENCE, until
 from tests.support.terminal import Typist
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
-BOUND = 30
+BOUND = PATIENCE
 """Seconds after which a command counts as hanging, on the slowest machine."""
 
 SAYS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}

@@ -11,7 +11,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.dists import sdist
 from tests.support.facts import calls
-from tests.support.pipshim import is_running, until
+from tests.support.pipshim import PATIENCE, is_running, until
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_program
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_build_whose_node_dies_is_done_elsewhere_and_an_interrupt_cancels_it(
     cli: Cli, cluster: SlurmCluster, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     log = tmp_path / "calls"
-    slow = Backend(sleep_seconds=100, acts_at=("build_wheel",), log=str(log))
+    slow = Backend(sleep_seconds=600, acts_at=("build_wheel",), log=str(log))
     index.add(sdist(tmp_path, "slow", "1.0", backend=slow))
     make_project(dependencies=["slow"])
 
@@ -83,15 +83,15 @@ def test_a_build_whose_node_dies_is_done_elsewhere_and_an_interrupt_cancels_it(
         return [one.pid for one in hooks if one.event == "start"]
 
     with cli.start("sync", "--progress", "json") as syncing:
-        until(starts, seconds=60)
+        until(starts)
         (first,) = cluster.busy()
         cluster.kill(first)
-        until(lambda: len(starts()) == 2, seconds=120)
+        until(lambda: len(starts()) == 2)
         pid = starts()[-1]
         syncing.send_signal(signal.SIGINT)
-        _, err = syncing.communicate(timeout=5)
+        _, err = syncing.communicate(timeout=PATIENCE)
         assert syncing.returncode == 130
-        until(lambda: not is_running(pid), seconds=20)
+        until(lambda: not is_running(pid))
     lines = [json.loads(line) for line in err.splitlines()]
     builds = [one for one in lines if one["event"] == "build-started" and one["what"] == "wheel"]
     assert [one["worker"] for one in builds] == [first, *(one for one in NODES if one != first)]

@@ -23,7 +23,7 @@ from filelock import FileLock
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions, listing
-from tests.support.pipshim import ROOT, make_venv, site_packages, until
+from tests.support.pipshim import PATIENCE, ROOT, make_venv, site_packages, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -557,7 +557,7 @@ def test_wheels_are_fetched_at_the_same_time(
 
     def together(path: str, accept: str) -> tuple[str, bytes] | None:
         if path.endswith(".whl"):
-            all_asked.wait(timeout=20)
+            all_asked.wait(timeout=PATIENCE)
         return answer(path, accept)
 
     index.answer = together  # type: ignore[method-assign]
@@ -712,7 +712,7 @@ def test_a_signal_ends_the_builds_and_leaves_all_as_before(
     status: int,
 ) -> None:
     log = tmp_path / "log"
-    backend = Backend(log=str(log), sleep_seconds=60)
+    backend = Backend(log=str(log), sleep_seconds=600)
     index.add(wheel(tmp_path, "fakelib", "1.0"), sdist(tmp_path, "slow", "1", backend=backend))
     project = make_project(dependencies=["fakelib"])
     cli.ok("sync")
@@ -726,7 +726,7 @@ def test_a_signal_ends_the_builds_and_leaves_all_as_before(
     with cli.start("sync") as process:
         until(building)
         process.send_signal(number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == status
     with pytest.raises(ProcessLookupError):
         os.kill(building()[0], 0)
@@ -1046,7 +1046,7 @@ def test_two_syncs_at_once_take_turns(
     cli.ok("sync")
     log.unlink()
     with cli.start("sync", "--reinstall") as one, cli.start("sync", "--reinstall") as two:
-        outputs = [process.communicate(timeout=60) for process in (one, two)]
+        outputs = [process.communicate(timeout=PATIENCE) for process in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0], outputs
     pids = [call.pid for call in calls(log)]
     assert len({*pids}) == len([pid for i, pid in enumerate(pids) if i == 0 or pids[i - 1] != pid])
@@ -1059,7 +1059,7 @@ def test_two_first_syncs_at_once_make_one_environment(
     index.add(wheel(tmp_path, "fakelib", "1.0"), sdist(tmp_path, "natten", "0.1"))
     make_project(dependencies=["fakelib", "natten"], backend=Backend())
     with cli.start("sync") as one, cli.start("sync") as two:
-        outputs = [process.communicate(timeout=60) for process in (one, two)]
+        outputs = [process.communicate(timeout=PATIENCE) for process in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0], outputs
     assert distributions(venv) == ["demo-0.1", "fakelib-1.0", "natten-0.1"]
     cli.ok("sync", "--locked", "--check")

@@ -23,7 +23,7 @@ from tests.support.backend import Backend
 from tests.support.dists import sdist, source_tree, wheel
 from tests.support.facts import built, calls
 from tests.support.index import Index
-from tests.support.pipshim import ROOT, pythons, site_packages, until
+from tests.support.pipshim import PATIENCE, ROOT, pythons, site_packages, until
 from tests.support.repositories import git_repository, needs_git
 from tests.support.terminal import Typist
 
@@ -313,7 +313,7 @@ forking = pytest.mark.skipif(not AVAILABLE or SYSTEM != "linux", reason="no fork
 def meeting(index: Index, dists: Path) -> Iterator[threading.Barrier]:
     """Let the pages of what two targets need wait for each other."""
     index.add(wheel(dists, "macos", "1.0"), wheel(dists, "windows", "1.0"))
-    barrier = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=PATIENCE)
     index.meetings = {"/simple/macos/": barrier, "/simple/windows/": barrier}
     yield barrier
     barrier.abort()
@@ -352,7 +352,7 @@ def test_a_signal_ends_the_processes_of_all_targets(
         until(lambda: {f"GET {page}" for page in index.meetings} <= set(index.requests))
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE)
     barrier.abort()
     assert process.returncode == status
     assert err == f"pipshim: {'interrupted' if status == 130 else 'terminated'}\n"

@@ -127,7 +127,8 @@ class Backend:
         runs: commands to run, found on PATH; their output is noted as ``outputs``.
         appends: text to append to files in the build environment's purelib, by relative path.
         child_seconds: leave a child behind that keeps stdout and stderr open for so long.
-        starts: wait until the log has so many starts of the hook, at most ten seconds.
+        starts: wait until the log has so many starts of the hook, at most two minutes.
+        waits_for: wait until this file exists, at most ten minutes.
         sleep_seconds: take so long.
         fail_in: the step that fails, with ``message``, after all of the above.
         exit_code: None raises RuntimeError; otherwise the message goes to stderr, and the process
@@ -155,6 +156,7 @@ class Backend:
     appends: Mapping[str, str] = field(default_factory=dict)
     child_seconds: float = 0
     starts: int = 0
+    waits_for: str | None = None
     sleep_seconds: float = 0
     fail_in: Step | None = None
     message: str = "this build fails on purpose"
@@ -303,15 +305,25 @@ def _act(backend: Backend, hook: str) -> dict[str, Any]:
         child = subprocess.Popen([sys.executable, "-c", code])
         _note(hook, "child", child=child.pid)
     _wait_for_starts(backend, hook)
+    _wait_for_file(backend)
     time.sleep(backend.sleep_seconds)
     return facts
 
 
 def _wait_for_starts(backend: Backend, hook: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while backend.log is not None and time.monotonic() < deadline:
-        lines = map(json.loads, Path(backend.log).read_text("utf-8").splitlines())
+        text = Path(backend.log).read_text("utf-8").rpartition("\n")[0]  # the rest is half written
+        lines = map(json.loads, text.splitlines())
         if sum((one["event"], one["hook"]) == ("start", hook) for one in lines) >= backend.starts:
+            return
+        time.sleep(0.05)
+
+
+def _wait_for_file(backend: Backend) -> None:
+    deadline = time.monotonic() + 600
+    while backend.waits_for and time.monotonic() < deadline:
+        if Path(backend.waits_for).exists():
             return
         time.sleep(0.05)
 

@@ -51,5 +51,6 @@ class Call:
 
 def calls(log: Path) -> list[Call]:
     """Read a backend's log, oldest first; one that does not exist is empty."""
-    lines = log.read_text("utf-8").splitlines() if log.exists() else []
-    return [Call(**json.loads(line)) for line in lines]
+    lines = log.read_text("utf-8").splitlines(keepends=True) if log.exists() else []
+    whole = (line for line in lines if line.endswith("\n"))  # the last one may be half written
+    return [Call(**json.loads(line)) for line in whole]

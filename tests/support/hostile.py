@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,14 +22,13 @@ if TYPE_CHECKING:
 Trick = Callable[["Handler"], bool]
 """Answers a request; returns False to have it answered as usual."""
 
-_LONG = 30.0
-
 
 class Handler(SimpleHTTPRequestHandler):
     """Serves a folder, unless a trick answers."""
 
     protocol_version = "HTTP/1.1"
     trick: Trick
+    end: threading.Event
 
     def do_GET(self) -> None:
         with suppress(ConnectionError):
@@ -65,6 +63,7 @@ def served(folder: Path, trick: Trick) -> Iterator[str]:
         pass
 
     Tricky.trick = staticmethod(trick)
+    Tricky.end = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Tricky, directory=str(folder)))
     server.daemon_threads = True
     server.block_on_close = False
@@ -72,6 +71,7 @@ def served(folder: Path, trick: Trick) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        Tricky.end.set()
         server.shutdown()
         server.server_close()
 
@@ -91,14 +91,12 @@ def content(data: bytes) -> Trick:
 
 
 def endless(piece: bytes, pause: float = 0.0) -> Trick:
-    """Send a piece again and again."""
+    """Send a piece again and again, as long as it is served."""
 
     def answer(handler: Handler) -> bool:
         handler.begin()
-        end = time.monotonic() + _LONG
-        while time.monotonic() < end:
+        while not handler.end.wait(pause):
             handler.wfile.write(piece)
-            time.sleep(pause)
         return True
 
     return answer
@@ -106,7 +104,7 @@ def endless(piece: bytes, pause: float = 0.0) -> Trick:
 
 def silent(handler: Handler) -> bool:
     """Accept a request, and never answer."""
-    time.sleep(_LONG)
+    handler.end.wait()
     handler.close_connection = True
     return True
 

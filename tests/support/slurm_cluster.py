@@ -94,7 +94,7 @@ class SlurmCluster:
         for name in NODES:
             (self._folder / f"spool-{name}").mkdir()
             self._start(name, "slurmd", "-D", "-N", name)
-        until(lambda: self._idle() == set(NODES), seconds=60)
+        until(lambda: self._idle() == set(NODES))
         return self
 
     def __exit__(self, *_: object) -> None:
