@@ -476,14 +476,15 @@ def test_a_signal_ends_the_whole_tree_of_a_hanging_build_within_seconds(
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE)
     tree = [one for pair in started for one in pair]
-    left = [one for one in tree if is_alive(one)]
-    for one in left:
-        end(one)
-    assert not left
+    try:
+        until(lambda: not any(map(is_alive, tree)))
+    finally:
+        for one in tree:
+            end(one)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said
     assert not (directory / ".venv").exists()
-    assert not list(cli.temporary.iterdir())
+    until(lambda: not list(cli.temporary.iterdir()))
 
 
 # --- where environments are made

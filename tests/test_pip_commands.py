@@ -395,9 +395,9 @@ def test_nothing_is_left_of_what_a_signal_ends(
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, said
     assert "Traceback" not in said
-    assert not [c for c in calls(log) for one in (c.pid, c.child) if one and is_alive(one)]
+    until(lambda: not [c for c in calls(log) for one in (c.pid, c.child) if one and is_alive(one)])
     assert contents(env) == filled
-    assert [*cli.temporary.iterdir()] == []
+    until(lambda: [*cli.temporary.iterdir()] == [])
 
 
 def test_config_settings_are_for_what_is_named_on_the_command_line(

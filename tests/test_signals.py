@@ -72,6 +72,14 @@ def processes(cli: Cli) -> list[str]:
     return found
 
 
+def is_cleared_up(cli: Cli) -> bool:
+    """Return whether nothing is left of a command.
+
+    A command that is not done in time, or gets a second signal, leaves that to another process.
+    """
+    return processes(cli) == left_behind(cli) == []
+
+
 def left_behind(cli: Cli) -> list[str]:
     """Tell temporary files, wherever a command may have made them."""
     partial = [path for path in cli.shim_cache.rglob("*") if ".tmp" in path.name]
@@ -116,8 +124,7 @@ def test_a_signal_ends_a_command_that_waits_for_a_server(
         _, said = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + number, said
     assert "Traceback" not in said
-    assert processes(cli) == []
-    assert left_behind(cli) == []
+    until(lambda: is_cleared_up(cli))
     if command[0] not in ("run", "sync"):  # those may have made the lock before they waited
         assert files_of(filled) == before
 
@@ -138,8 +145,7 @@ def test_a_signal_ends_a_checkout_that_waits_for_its_server(
         _, said = process.communicate(timeout=BOUND)
     never.set()
     assert process.returncode == 143, said
-    assert processes(cli) == []
-    assert left_behind(cli) == []
+    until(lambda: is_cleared_up(cli))
 
 
 def test_a_signal_ends_a_command_that_waits_for_another_one(
@@ -157,7 +163,7 @@ def test_a_signal_ends_a_command_that_waits_for_another_one(
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=BOUND)
     assert process.returncode == 130, said
-    assert left_behind(cli) == []
+    until(lambda: is_cleared_up(cli))
 
 
 DEAF = """
@@ -207,11 +213,8 @@ def test_a_backend_that_ignores_signals_is_killed_with_all_that_it_has_started(
             time.sleep(0.15)  # signals that come at once count as one
         _, said = process.communicate(timeout=BOUND)
     assert process.returncode == 128 + signals[0], said
-    assert sleepers(tmp_path) == []
-    if len(signals) > 1:  # another process removes the temporary files
-        until(lambda: left_behind(cli) == processes(cli) == [])
-    assert processes(cli) == []
-    assert left_behind(cli) == []
+    until(lambda: sleepers(tmp_path) == [])
+    until(lambda: is_cleared_up(cli))
 
 
 def sleepers(mark: Path) -> list[str]:
@@ -239,8 +242,7 @@ def test_closing_the_terminal_ends_a_build_and_clears_up(
         typist.hang_up()
         typist.program.wait(BOUND)
         assert typist.program.returncode == 129
-    assert processes(cli) == []
-    assert left_behind(cli) == []
+    until(lambda: is_cleared_up(cli))
 
 
 @pytest.mark.parametrize("keys", ["\x03", "\x03\x03"])
@@ -256,7 +258,7 @@ def test_the_terminal_is_as_it_was(cli: Cli, index: Index, filled: Path, keys: s
         assert status == 130
         assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")
         assert typist.attributes() == before
-    until(lambda: processes(cli) == left_behind(cli) == [])  # after a second signal, a moment later
+    until(lambda: is_cleared_up(cli))
 
 
 @pytest.mark.parametrize("command", [["lock"], ["install", "deaf"]], ids=" ".join)
@@ -280,7 +282,7 @@ def test_a_second_signal_leaves_nothing_of_what_was_drawn(
     assert status == 130
     end = "\n".join(shown.splitlines()[-2:])  # the terminal may show the second ^C in its own line
     assert "pipshim: interrupted" in end or "ERROR: Operation cancelled" in end, shown
-    until(lambda: processes(cli) == left_behind(cli) == [])
+    until(lambda: is_cleared_up(cli))
 
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["Ctrl-S", "full"])
@@ -298,7 +300,7 @@ def test_a_terminal_that_takes_no_output_holds_nothing_up(
         time.sleep(1.2)  # it draws once a second
         typist.program.send_signal(signal.SIGTERM)
         assert typist.program.wait(BOUND) == 143
-    until(lambda: processes(cli) == left_behind(cli) == [])
+    until(lambda: is_cleared_up(cli))
 
 
 def test_a_question_is_ended_by_the_first_signal(cli: Cli, index: Index, filled: Path) -> None:
@@ -309,7 +311,7 @@ def test_a_question_is_ended_by_the_first_signal(cli: Cli, index: Index, filled:
         typist.wait_for("User for")
         os.killpg(typist.program.pid, signal.SIGTERM)
         assert typist.wait(seconds=BOUND)[0] == 143
-    assert left_behind(cli) == []
+    until(lambda: is_cleared_up(cli))
 
 
 def test_signals_that_were_ignored_stay_so(cli: Cli, index: Index, filled: Path) -> None:

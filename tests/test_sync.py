@@ -6,7 +6,6 @@ import base64
 import csv
 import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from filelock import FileLock
 from tests.support.dists import Backend, sdist, wheel
 from tests.support.facts import built, calls
 from tests.support.files import distributions, listing
-from tests.support.pipshim import PATIENCE, ROOT, make_venv, site_packages, until
+from tests.support.pipshim import PATIENCE, ROOT, is_running, make_venv, site_packages, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -728,10 +727,9 @@ def test_a_signal_ends_the_builds_and_leaves_all_as_before(
         process.send_signal(number)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == status
-    with pytest.raises(ProcessLookupError):
-        os.kill(building()[0], 0)
+    until(lambda: not is_running(building()[0]))
     assert listing(project, without=(".pipshim.lock",)) == before
-    assert [*cli.temporary.iterdir()] == []
+    until(lambda: [*cli.temporary.iterdir()] == [])
 
 
 # --- the project itself
