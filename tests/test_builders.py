@@ -49,7 +49,8 @@ def test_workers_build_what_a_sync_needs(
     cli: Cli, index: Index, make_project: MakeProject, tmp_path: Path
 ) -> None:
     index.add(wheel(tmp_path, "fakelib", "1.0", tag="native"))
-    backend = Backend(output="[1/2] compiling\n", sleep_seconds=1)
+    # Each build of the two ends when the other has begun.
+    backend = Backend(output="[1/2] compiling\n", starts=2, log=str(tmp_path / "calls"))
     index.add(sdist(tmp_path, "tool", "1.0"))
     for name in ("first", "second"):
         needs = ["fakelib", "tool"]

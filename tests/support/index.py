@@ -89,6 +89,7 @@ class Index:
         address: what pages say that it is at, if that is not where it is.
         latency: seconds that every answer waits.
         fail: a status to answer with, by path: ``{"/simple/natten/": 503}``.
+        company: until two requests were there at once, answers wait for so many seconds.
         meetings: answers to these paths wait until as many are asked for as their barrier says, or
             until their event is set.
         stall: send half of the body and then nothing, for these paths, until `stop`.
@@ -118,6 +119,7 @@ class Index:
         self.proxy_credentials: tuple[str, str] | None = None
         self.address: str | None = None
         self.latency = latency
+        self.company = 0.0
         self.fail: dict[str, int] = {}
         self.meetings: dict[str, threading.Barrier | threading.Event] = {}
         self.stall: set[str] = set()
@@ -361,6 +363,9 @@ class _Handler(BaseHTTPRequestHandler):
             index.most_at_once = max(index.most_at_once, index.at_once)
             index.most_files_at_once = max(index.most_files_at_once, index.files_at_once)
         time.sleep(index.latency)
+        end = time.monotonic() + index.company
+        while index.most_at_once < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         if path in index.meetings:
             index.meetings[path].wait()
         with index.counting:
