@@ -1024,7 +1024,7 @@ def test_a_sync_waits_for_another_one_on_the_same_environment(
     lock = FileLock(venv / ".pipshim.lock")
     lock.acquire()
     with cli.start("sync") as process:
-        too_long = threading.Timer(30, process.kill)
+        too_long = threading.Timer(PATIENCE, process.kill)
         too_long.start()
         assert process.stderr is not None
         assert any("waiting" in line for line in process.stderr)
