@@ -22,7 +22,7 @@ from tests.support.dists import (
 )
 from tests.support.facts import built, calls
 from tests.support.index import JSON, Index
-from tests.support.pipshim import Cli, make_venv, site_packages
+from tests.support.pipshim import PATIENCE, Cli, make_venv, site_packages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def get(url: str, accept: str = JSON, **headers: str) -> tuple[str, bytes]:
     request = urllib.request.Request(url, headers={"Accept": accept, **headers})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=PATIENCE) as answer:
         return answer.headers["Content-Type"], answer.read()
 
 
@@ -102,7 +102,7 @@ def test_pages_follow_what_is_added_and_removed(index: Index, tmp_path: Path) ->
 
 def test_etag_answers_not_modified(index: Index, tmp_path: Path) -> None:
     index.add(wheel(tmp_path, "fakelib", "1.0"))
-    with urllib.request.urlopen(f"{index.url}fakelib/", timeout=10) as answer:
+    with urllib.request.urlopen(f"{index.url}fakelib/", timeout=PATIENCE) as answer:
         tag = answer.headers["ETag"]
     assert status(f"{index.url}fakelib/", **{"Accept": "text/html", "If-None-Match": tag}) == 304
 
