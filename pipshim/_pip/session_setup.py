@@ -74,8 +74,12 @@ def mask_credentials(session: PipSession, mask: Mask) -> None:
         before = auth.passwords.get(netloc)
         with asking():
             now = auth.passwords.get(netloc)
-            # Another thread may have asked the same just now.
-            return prompt(netloc) if now is None or now == before else (*now, False)
+            if now is not None and now != before:  # another thread has asked the same just now
+                return (*now, False)
+            user, password, is_new = prompt(netloc)
+            if user is not None and password is not None:
+                auth.passwords[netloc] = user, password  # before another thread may ask
+            return user, password, is_new
 
     def ask_to_save() -> bool:
         with asking():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from pip._internal.cli import index_command
 from pip._internal.network import session as pip_session
 from pip._internal.network.session import PipSession
 
-from pipshim._pip.session_setup import Agent
+from pipshim._pip.session_setup import Agent, mask_credentials
+from pipshim.base.masking import Mask
+from tests.support.pipshim import PATIENCE
 
 if TYPE_CHECKING:
     import pytest
@@ -50,6 +53,35 @@ def test_certificates_are_read_before_a_session_is_made(monkeypatch: pytest.Monk
     index_command._create_truststore_ssl_context.cache_clear()
     monkeypatch.setattr("pip._vendor.certifi.where", lambda: "/no/such/file")
     Agent().session(PipSession)  # who needs it will be told
+
+
+def test_threads_that_need_the_same_password_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, looked_up, asked, answers = PipSession(), Event(), list[str](), list[object]()
+    auth = session.auth
+
+    def need() -> None:
+        answers.append(auth._prompt_for_password("host"))
+
+    def prompt(netloc: str) -> tuple[str, str, bool]:
+        asked.append(netloc)
+        if len(asked) == 1:
+            looked_up.clear()
+            other.start()
+            assert looked_up.wait(PATIENCE)
+        return "user", "secret", True
+
+    def get(passwords: dict[str, object], netloc: str) -> object:
+        looked_up.set()
+        return dict.get(passwords, netloc)
+
+    other = Thread(target=need)
+    monkeypatch.setattr(auth, "_prompt_for_password", prompt)
+    mask_credentials(session, Mask())
+    monkeypatch.setattr(type(auth.passwords), "get", get, raising=False)
+    need()
+    other.join(PATIENCE)
+    assert asked == ["host"]
+    assert answers == [("user", "secret", True), ("user", "secret", False)]
 
 
 def test_nothing_is_forked_while_it_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
