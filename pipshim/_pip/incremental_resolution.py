@@ -110,9 +110,13 @@ class IncrementalResolution(Resolution[Any, Any, Any]):
         return known[2]
 
     def _is_current_pin_satisfying(self, name: str, criterion: Any) -> bool:
-        """Return the earlier answer for the same pin and requirements of the same texts."""
+        """Return the earlier answer for the same pin and requirements of the same texts.
+
+        Where nothing required ``foo[bar]`` for a while, its pin is ``foo``: pip asserts that it is
+        never asked about that.
+        """
         pin = self.state.mapping.get(name)
-        if pin is None:
+        if pin is None or (criterion.information and self._p.identify(pin) != name):
             return False
         texts = _texts(criterion)
         known = self._satisfied.get(name)

@@ -7,7 +7,7 @@ version, they are not as stable as they seemed, and everything has to be resolve
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import field, replace
 from functools import cache
 from itertools import chain
@@ -39,11 +39,13 @@ class StablePackages:
 
     Attributes:
         pins: the pin of each.
-        requires: what each requires, as its metadata states it.
+        extras: those that all who require it ask for.
+        requires: what each requires, with these extras, as its metadata states it.
 
     """
 
     pins: Mapping[NormalizedName, Pin] = field(default_factory=dict)
+    extras: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
     requires: Mapping[NormalizedName, Sequence[Requirement]] = field(default_factory=dict)
 
     @classmethod
@@ -52,8 +54,8 @@ class StablePackages:
     ) -> StablePackages:
         """Return the packages of a lock whose entries say all that a resolver would find out.
 
-        They are wheels from an index, and require only packages from an index. Nobody asks for
-        extras of them: an entry does not tell what is required for which extra.
+        They are wheels from an index, and require only packages from an index. All who require one
+        ask for the same extras: an entry does not tell what is required for which extra.
 
         Args:
             packages: the lock's, for the target.
@@ -62,20 +64,22 @@ class StablePackages:
         """
         entries = {one.name: one for one in packages}
         requires = {name: [*map(_parsed, requires_of(one))] for name, one in entries.items()}
-        asked = chain(map(_parsed, stated), *requires.values())
-        with_extras = {canonicalize_name(one.name) for one in asked if one.extras}
+        extras: dict[NormalizedName, set[frozenset[str]]] = defaultdict(set)
+        for one in chain(map(_parsed, stated), *requires.values()):
+            extras[canonicalize_name(one.name)].add(_extras(one))
         pins: dict[NormalizedName, Pin] = {}
         for name, entry in entries.items():
             required = {canonicalize_name(one.name) for one in requires[name]}
             if (
-                name not in with_extras
+                len(extras[name]) == 1
                 and required == {one["name"] for one in entry.dependencies or ()}
                 and all(one in entries and entries[one].index for one in required)
                 and all(applies(one, target.markers) for one in requires[name])
                 and (pin := _pin(entry, target)) is not None
             ):
                 pins[name] = pin
-        return cls(pins, {name: requires[name] for name in pins})
+        asked = {name: frozenset().union(*extras[name]) for name in pins}
+        return cls(pins, asked, {name: requires[name] for name in pins})
 
     def unaffected(
         self, roots: Sequence[Requirement], admits: Callable[[Pin], bool]
@@ -91,10 +95,9 @@ class StablePackages:
         while True:
             reached, refused = self._reached(roots, affected)
             if not refused:
-                return StablePackages(
-                    {name: self.pins[name] for name in reached},
-                    {name: self.requires[name] for name in reached},
-                )
+                requires = {name: self.requires[name] for name in reached}
+                pins = {name: self.pins[name] for name in reached}
+                return StablePackages(pins, self.extras, requires)
             affected |= refused
 
     def _reached(
@@ -109,12 +112,19 @@ class StablePackages:
             name = canonicalize_name(requirement.name)
             if name not in self.pins or name in affected:
                 continue
-            if requirement.extras or not _admits(requirement, self.pins[name]):
+            if not self._admits(requirement, self.pins[name]):
                 refused.add(name)
             elif name not in reached:
                 reached[name] = None
                 waiting.extend(self.requires[name])
         return reached, refused
+
+    def _admits(self, requirement: Requirement, pin: Pin) -> bool:
+        return (
+            requirement.url is None
+            and _extras(requirement) == self.extras[pin.package.name]
+            and requirement.specifier.contains(pin.version, prereleases=True)
+        )
 
     def open(self) -> Iterator[tuple[NormalizedName, Requirement]]:
         """Return what they require of other packages, with the name of who requires it."""
@@ -124,7 +134,7 @@ class StablePackages:
                     yield name, one
 
     def agree_with(self, chosen: Iterable[tuple[str, NormalizedName, str | None]]) -> bool:
-        """Return whether a resolver chose no other versions, and no extras, of these packages.
+        """Return whether a resolver chose the same versions of these packages, and no extras.
 
         Args:
             chosen: identifiers (`ResolutionGraph`) with name, and version if it is from an index.
@@ -132,7 +142,11 @@ class StablePackages:
         """
         return all(
             name not in self.pins
-            or (identifier == name and version == str(self.pins[name].version))
+            or (
+                identifier == name
+                and not self.extras[name]
+                and version == str(self.pins[name].version)
+            )
             for identifier, name, version in chosen
         )
 
@@ -176,5 +190,5 @@ def _parsed(text: str) -> Requirement:
     return Requirement(text)
 
 
-def _admits(requirement: Requirement, pin: Pin) -> bool:
-    return requirement.url is None and requirement.specifier.contains(pin.version, True)
+def _extras(requirement: Requirement) -> frozenset[str]:
+    return frozenset(map(canonicalize_name, requirement.extras))

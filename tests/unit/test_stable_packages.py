@@ -55,7 +55,7 @@ def entry(
     )
 
 
-def stable(*packages: Package, stated: tuple[str, ...] = ()) -> StablePackages:
+def stable(*packages: Package, stated: tuple[str, ...] = ("a", "d")) -> StablePackages:
     return StablePackages.of(packages, stated, TARGET)
 
 
@@ -88,13 +88,21 @@ def test_what_an_entry_does_not_tell_a_resolver_finds_out(package: Package) -> N
     assert "one" not in stable(package, *others).pins
 
 
-def test_packages_of_which_extras_are_asked_are_not_stable() -> None:
-    packages = stable(entry("a", ["b[x]"]), entry("b", ["c"]), entry("c"), stated=("c[y]",))
-    assert set(packages.pins) == {"a"}
+def test_all_who_require_a_package_ask_for_the_same_extras() -> None:
+    packages = stable(
+        entry("a", ["b[X]", "c[y]"]), entry("b", ["c"]), entry("c"), stated=("a", "b[x]", "d[z]")
+    )
+    assert set(packages.pins) == {"a", "b"}
+    assert packages.extras == {"a": frozenset(), "b": {"x"}}
+    assert set(unaffected(packages, "a", "b[x]").pins) == {"a", "b"}
+    assert set(unaffected(packages, "a", "b").pins) == {"a"}
+    assert set(unaffected(packages, "a", "b[x,y]").pins) == {"a"}
+    chosen = [("b", canonicalize_name("b"), "1.0")]  # whether with extras is not known then
+    assert not unaffected(packages, "a").agree_with(chosen)
 
 
 def test_a_pin_is_for_the_wheel_of_the_target() -> None:
-    packages = stable(entry("a"), entry("b", tag="cp311-cp311-linux"))
+    packages = stable(entry("a", ["b"]), entry("b", tag="cp311-cp311-linux"))
     specific = {name: pin.platform_specific for name, pin in packages.pins.items()}
     assert specific == {"a": False, "b": True}
     assert packages.pins[canonicalize_name("a")].package.tool is None
