@@ -65,12 +65,13 @@ class Typist:
     def interrupt(self) -> None:
         """Type Ctrl-C until it has ended.
 
-        What comes as ``input()`` begins to wait, Python heeds with the next key only.
+        What comes as ``input()`` begins to wait, Python heeds with the next key only. A key that
+        comes while the program ends is a second signal, so there is time for that.
         """
         for _ in range(10):
             self.type("\x03")
             with suppress(subprocess.TimeoutExpired):
-                self.program.wait(timeout=1)
+                self.program.wait(timeout=10)
                 return
 
     def wait_for(self, *texts: str, seconds: float = 200) -> str:
