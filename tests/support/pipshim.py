@@ -27,6 +27,8 @@ _PROGRAMS = Path(__file__).with_name("programs")
 PATIENCE = 120.0
 """Seconds after which nothing is waited for any more, even if the machine is busy or stalled."""
 
+_POLL_SECONDS = 0.02
+
 _DROPPED = ("PIP_", "PIPSHIM_", "UV_", "XDG_", "TOX_", "PYTEST_", "CONDA_", "CLICOLOR")
 _DROPPED_NAMES = {
     "VIRTUAL_ENV",
@@ -265,11 +267,15 @@ def is_running(pid: int) -> bool:
 
 
 def until(condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
-    """Wait until a condition holds; fail if it never does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
+    """Wait until a condition holds; fail if it never does.
+
+    Time for which this process is stopped does not count.
+    """
+    for _ in range(round(seconds / _POLL_SECONDS)):
+        if condition():
+            return
+        time.sleep(_POLL_SECONDS)
+    assert condition(), "it did not come to that"
 
 
 def _outer(*, keep_pip: bool) -> dict[str, str]:
