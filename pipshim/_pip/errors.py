@@ -72,27 +72,23 @@ def translating_errors() -> Iterator[None]:
 
     """
     loggers = [logging.getLogger(name) for name in _SAID_BEFORE_RAISING]
-    silence = _Silence()
     for logger in loggers:
-        logger.addFilter(silence)
+        logger.addFilter(_is_no_error)
     try:
         yield
     except NETWORK_ERRORS as error:
         raise translate(error) from error
     finally:
         for logger in loggers:
-            logger.removeFilter(silence)
+            logger.removeFilter(_is_no_error)
 
 
-class _Silence(logging.Filter):
-    """Drops what pip logs as an error just before it raises: the error boundary shows it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno < logging.ERROR
+def _is_no_error(record: logging.LogRecord) -> bool:
+    """Drop what pip logs as an error just before it raises: the error boundary shows it."""
+    return record.levelno < logging.ERROR
 
 
 _SAID_BEFORE_RAISING = (pip_texts.FACTORY, pip_texts.DOWNLOAD, subprocess_logger.name)
-
 
 NETWORK_ERRORS = PipError, RequestException, HTTPError
 
