@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.dists import Backend, project, sdist, wheel
 from tests.support.hostile import (
+    Handler,
     Trick,
     content,
     endless,
@@ -91,10 +92,34 @@ def lines_of_build(other: Cli, remote: Path | str, *, is_slow: bool = False) -> 
     return lines
 
 
+LOGIN = b"<html><body><a href='v1/'>Home</a> <a href='help/'>Help</a> Log in</body></html>"
+
+
+def missing(handler: Handler) -> bool:
+    """Answer with a page, and status 200, what there is not."""
+    if Path(handler.translate_path(handler.path)).exists() and not re.search(LIST, handler.path):
+        return False
+    return handler.send(LOGIN)
+
+
+def to_log_in(handler: Handler) -> bool:
+    """Send those who have not logged in to a page."""
+    if handler.headers["Authorization"] == "Basic dXNlcjp3b3Jk":  # user:word
+        return False
+    if handler.path.startswith("/login"):
+        return handler.send(LOGIN)
+    handler.send_response(302)
+    handler.send_header("Location", f"/login?next={handler.path}")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+    return True
+
+
 SERVERS: dict[str, tuple[Trick, str]] = {
-    "a page for everything": (content(b"<html><body>Log in</body></html>"), ""),
-    "a page for records": (only(RECORD, content(b"<html>")), "is invalid: it is not valid JSON"),
-    "a page for wheels": (only(WHEEL, content(b"<html>")), "is not the file that its record"),
+    "a page for records": (only(RECORD, content(LOGIN)), "a web page instead of records"),
+    "a page for wheels": (only(WHEEL, content(LOGIN)), "a web page instead of records"),
+    "a page for lists": (only("/$", content(LOGIN)), "a web page instead of records"),
+    "a page for missing folders": (missing, ""),
     "an endless list": (only(LIST, endless(b"<a href='x'>x</a>" * 4096)), "is too long"),
     "an endless record": (only(RECORD, endless(b"[" * 65536)), "is invalid: it is too large"),
     "an endless wheel": (only(WHEEL, endless(b"\0" * 65536)), "it is longer than its record says"),
@@ -132,6 +157,35 @@ def test_a_server(other: Cli, remote: Path, name: str) -> None:
     with served(remote, trick) as url:
         lines = lines_of_build(other, url, is_slow=said == SLOW)
     assert [bool(re.search(said, line)) for line in lines] == ([True] if said else []), lines
+
+
+@pytest.mark.parametrize("trick", [content(LOGIN), to_log_in], ids=["page", "redirect"])
+def test_a_page_to_log_in(other: Cli, remote: Path, trick: Trick) -> None:
+    with served(remote, trick) as url:
+        result = other.ok("sync", "--remote", url)
+        assert "1 built" in result.err
+        assert result.err.count("warning") == 1
+        assert (
+            f"warning: cannot use the remote {url}: the server answers with a web page"
+            in result.err
+        )
+        hint = "machine 127.0.0.1 login USER password PASSWORD"
+        assert result.err.count(f"add this line to ~/.netrc: {hint}\n") == 1
+        assert hint in other.fails("builds", "list", "--remote", "--remote-url", url).err
+        with_user = url.replace("//", "//user:wrong@")
+        asked = other.fails("builds", "list", "--remote", "--remote-url", with_user).err
+        assert "check its URL, and the user and password in it" in asked
+        assert "wrong" not in asked
+
+
+def test_the_line_that_logs_in(other: Cli, remote: Path) -> None:
+    netrc = other.home / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login user password word\n")
+    netrc.chmod(0o600)
+    with served(remote, to_log_in) as url:
+        result = other.ok("sync", "--remote", url)
+    assert "1 from the remote" in result.err
+    assert "warning" not in result.err
 
 
 def test_a_server_with_a_million_records(other: Cli, remote: Path) -> None:

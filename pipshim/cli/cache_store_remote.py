@@ -190,7 +190,8 @@ def remote_files(
         try:
             yield remote.connected(), folder
         except RemoteError as error:
-            raise PipshimError(f"the remote {remote.label}: {mask.hide(str(error))}") from error
+            problem = f"the remote {remote.label}: {mask.hide(str(error))}"
+            raise PipshimError(problem, hint=error.hint) from error
 
 
 def _project_of(request: StoreRequest) -> Project | None:

@@ -32,7 +32,16 @@ UNSUPPORTED = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
 class RemoteError(Exception):
-    """A remote cannot be reached, read or written; the message says why."""
+    """A remote cannot be reached, read or written; the message says why.
+
+    Attributes:
+        hint: how to repair that, if it is known.
+
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class FileMissingError(RemoteError):

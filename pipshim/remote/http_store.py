@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
 from pipshim._pip.errors import NETWORK_ERRORS, unanswered_reason
+from pipshim.base.shared_results import SharedResults
 from pipshim.base.tasks import each
 from pipshim.remote.file_store import (
     MOST_NAMES,
@@ -38,6 +39,9 @@ _LINK = re.compile(
 )
 """A link. Python's HTML parser takes quadratic time for some texts."""
 
+_TOP, _FOLDERS = "v1", {"records/", "wheels/"}
+"""What each remote has (`pipshim.remote.remote_cache`)."""
+
 _MOST_LEVELS = 3
 _AT_ONCE = 16
 
@@ -55,13 +59,17 @@ class HttpStore:
     def __init__(self, url: str, session: Any) -> None:
         self._url = f"{url.rstrip('/')}/"
         self._session = session
+        self._top = SharedResults[list[str]](keep_errors=True)
 
     def names(self, folder: str, prefix: str, seconds: float) -> list[Entry]:
         try:
             listed = self._listed(folder, seconds)
         except FileMissingError:
             return []
-        return [Entry(name) for name in listed if name.startswith(prefix) and name[-1] != "/"]
+        found = [Entry(name) for name in listed if name.startswith(prefix) and name[-1] != "/"]
+        if not found:
+            self._check_lists(seconds)
+        return found
 
     def _listed(self, folder: str, seconds: float) -> list[str]:
         """Return what the page of a folder links to directly below it; folders end with ``/``."""
@@ -69,6 +77,30 @@ class HttpStore:
         if len(page) > _LONGEST_PAGE:
             raise RemoteError(f"the page that lists {folder} is too long")
         return names_in(page.decode("utf-8", "replace"), url)
+
+    def _check_lists(self, seconds: float) -> None:
+        """Check that the server lists folders, and does not answer everything with one page.
+
+        Raises:
+            RemoteError: its top folder lists none of those that a remote has.
+
+        """
+        try:
+            names = self._top.get(_TOP, lambda: self._listed(_TOP, seconds))
+        except RemoteError:  # there is nothing yet, or this folder may not be listed
+            return
+        if _FOLDERS.isdisjoint(names):
+            raise self._web_page()
+
+    def _web_page(self) -> RemoteError:
+        parts = urlsplit(self._url)
+        line = f"machine {parts.hostname} login USER password PASSWORD"
+        hint = "check its URL" + (
+            ", and the user and password in it"
+            if parts.username
+            else f"; if it wants a login, add this line to ~/.netrc: {line}"
+        )
+        return RemoteError("the server answers with a web page instead of records and wheels", hint)
 
     def walk(self, folder: str) -> list[Entry]:
         files: list[str] = []
@@ -78,6 +110,8 @@ class HttpStore:
             found = [name for page in pages for name in page]
             files += [name for name in found if name[-1] != "/"]
             level = [name for name in found if name[-1] == "/"]
+        if not any(name.endswith((".json", ".whl")) for name in files):
+            self._check_lists(PATIENCE)
         return [Entry(name) for name in files]
 
     def _below(self, folder: str, below: str) -> list[str]:
@@ -115,6 +149,9 @@ class HttpStore:
                 url, headers=_HEADERS, stream=True, timeout=PATIENCE
             ) as response:
                 response.raise_for_status()
+                kind = response.headers.get("Content-Type", "")
+                if not path.endswith("/") and kind.lower().startswith("text/html"):
+                    raise self._web_page()
                 yield response
         except NETWORK_ERRORS as error:
             why = unanswered_reason(error)

@@ -275,7 +275,7 @@ class RemoteCache:
             self.reject(f"its record of {_label(shared)} has no wheel")
             return None
         except RemoteError as error:
-            self.fail_to_use(f"{wheel.filename}: {error}")
+            self.fail_to_use(RemoteError(f"{wheel.filename}: {error}", error.hint))
             return None
         if into.stat().st_size != wheel.size or digest_of_file(into) != wheel.sha256:
             self._damaged_wheels.add(wheel.sha256)
@@ -358,7 +358,8 @@ class RemoteCache:
 
     def fail_to_use(self, why: object) -> None:
         """Ask no more; say once what the command does instead."""
-        self.fail(f"cannot use the remote {self.label}: {why}{self.otherwise}")
+        hint = f"\nhint: {why.hint}" if isinstance(why, RemoteError) and why.hint else ""
+        self.fail(f"cannot use the remote {self.label}: {why}{self.otherwise}{hint}")
 
     def reject(self, why: str) -> None:
         """Say why a result is not taken; a remote with several such is not asked again."""

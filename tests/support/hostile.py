@@ -35,7 +35,7 @@ class Handler(SimpleHTTPRequestHandler):
             if not self.trick(self):
                 super().do_GET()
 
-    def begin(self, *, length: int | None = None, kind: str = "text/html") -> None:
+    def begin(self, *, length: int | None = None, kind: str = "application/octet-stream") -> None:
         """Send the head of an answer; without a length, it ends with the connection."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
@@ -47,7 +47,8 @@ class Handler(SimpleHTTPRequestHandler):
 
     def send(self, content: bytes) -> bool:
         """Answer with this content."""
-        self.begin(length=len(content))
+        kind = "text/html" if content.startswith(b"<html>") else "application/octet-stream"
+        self.begin(length=len(content), kind=kind)
         self.wfile.write(content)
         return True
 
