@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -99,6 +100,24 @@ def test_waiting_can_be_cancelled(cli: Cli, other: Cli, remote: Path) -> None:
         assert waiting.wait(PATIENCE) == 130
         assert process.poll() is None
         process.terminate()
+
+
+def test_a_dry_run_says_what_another_machine_is_building(
+    cli: Cli, other: Cli, remote: Path, go: Path
+) -> None:
+    def planned(*options: str) -> str:
+        return other.ok("sync", "--dry-run", *options).err.splitlines()[-1]
+
+    assert planned() == "would add 1: 1 to build"
+    with building(cli, remote) as process:
+        assert planned() == "would add 1: 1 being built elsewhere"
+        document = json.loads(other.ok("sync", "--dry-run", "--output-format", "json").out)
+        assert [one["source"] for one in document["changes"]] == ["awaited"]
+        for options in (["--no-remote"], ["--rebuild", "slow"]):
+            assert planned(*options) == "would add 1: 1 to build"
+        go.touch()
+        assert process.wait(PATIENCE) == 0
+    assert planned() == "would add 1: 1 from the remote"
 
 
 def test_who_does_not_push_claims_nothing(cli: Cli, remote: Path, log: Path, go: Path) -> None:

@@ -56,6 +56,8 @@ from pipshim.remote.wheel_needs import UnreadableWheelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from packaging.utils import NormalizedName
+
     from pipshim.base.masking import Mask
     from pipshim.model.build_settings import Settings
     from pipshim.model.events import Observer, What
@@ -219,8 +221,9 @@ class Builder:
 
     def _awaited(self, build: BuildRequest) -> BuiltWheel | None:
         """Return what another machine is building, when it has done that; None if none is."""
-        if self._shared is None or self._is_due("wheel", build) or self._private(build):
+        if not self._may_wait(build):
             return None
+        assert self._shared is not None
         before = self.seconds_of(build.name, build.version)
         most = _LONGEST_WAIT if before is None else max(_LEAST_WAIT, 3 * before)
 
@@ -232,6 +235,12 @@ class Builder:
         with paused():  # other builds can begin meanwhile
             waited = self._shared.wait(key, lambda: self.processes.stopped, most, report)
         return (self._earlier(build) or self._from_remote(build)) if waited else None
+
+    def _may_wait(self, build: BuildRequest) -> bool:
+        """Return whether another machine's build of the same would do."""
+        if self._shared is None or self._is_due("wheel", build):
+            return False
+        return not self._private(build)
 
     def _claimed(self, build: BuildRequest) -> AbstractContextManager[HeldClaim | None]:
         if self._shared is None or self._private(build):
@@ -278,6 +287,21 @@ class Builder:
         if self._earlier(build) is not None:
             return "cached"
         return "remote" if self._offer(build) is not None else "built"
+
+    def planned_origins(
+        self, builds: Mapping[NormalizedName, BuildRequest]
+    ) -> dict[NormalizedName, events.Source]:
+        """Return where wheels would come from, by name; what others build now is ``awaited``."""
+        found: dict[NormalizedName, events.Source] = {
+            name: self.origin(build) for name, build in builds.items()
+        }
+        keys = {
+            name: self.records.claim_key(build)
+            for name, build in builds.items()
+            if found[name] == "built" and build.digest is not None and self._may_wait(build)
+        }
+        claimed = self._shared.claimed_keys() if self._shared is not None and keys else ()
+        return found | {name: "awaited" for name, key in keys.items() if key in claimed}
 
     def look_ahead(self, sources: Iterable[str | None], kinds: Sequence[Kind]) -> None:
         """Ask the remote for all results of several sources at once."""

@@ -196,6 +196,11 @@ class RemoteResults:
             self.remote.look_again()
         return waited
 
+    def claimed_keys(self) -> set[str]:
+        """Return the keys of what other machines are building, in a command that builds nothing."""
+        claims = self.remote.claims(lambda: False)
+        return claims.keys() if claims is not None else set()
+
     @contextmanager
     def claimed(self, key: str, is_stopped: Callable[[], bool]) -> Iterator[HeldClaim | None]:
         """Claim a build, if it is to be pushed; an error in the block gives the claim up.

@@ -456,6 +456,9 @@ class Context:
             self.target.base_prefix / "lib",
             may_be_missing=address.pushes or self._builders is not None,
         )
+        asked = self.request.sync if isinstance(self.request, SyncRequest) else None
+        if asked is not None and (asked.dry_run or asked.check):
+            made.otherwise = ""  # nothing is built
         return self.until_end.enter_context(made)
 
     @property

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 What: TypeAlias = Literal["requirements", "metadata", "wheel", "editable"]
 Phase: TypeAlias = Literal["fetch", "environment", "memory", "requirements", "metadata", "wheel"]
-Source: TypeAlias = Literal["index", "built", "cached", "remote", "editable"]
+Source: TypeAlias = Literal["index", "built", "cached", "remote", "awaited", "editable"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 _FREE_TEXTS = ("line", "text", "key", "why", "record")

@@ -145,7 +145,12 @@ def _line(change: Change, *, color: bool) -> str:
 
 def _from_where(changes: Sequence[Change]) -> str:
     """Say where the wheels of planned changes would come from that are not on an index."""
-    texts = {"remote": "from the remote", "cached": "built earlier", "built": "to build"}
+    texts = {
+        "remote": "from the remote",
+        "cached": "built earlier",
+        "awaited": "being built elsewhere",
+        "built": "to build",
+    }
     sources = [change.source for change in changes]
     found = [f"{sources.count(key)} {texts[key]}" for key in texts if key in sources]
     return f": {', '.join(found)}" if found else ""

@@ -28,6 +28,9 @@ BEAT_SECONDS = 5.0
 EXPIRY_SECONDS = 30.0
 """A claim that has stayed the same for so long has lost its holder: six beats are missing."""
 
+_ABANDONED_SECONDS = 3600.0
+"""A claim that is older was left behind, even if clocks differ by minutes."""
+
 _FIRST_POLL, _LAST_POLL = 0.25, 3.0
 _STEP = 0.2
 _RELEASE_SECONDS = 0.5
@@ -91,6 +94,17 @@ class Claims:
             self._pause(poll)
             poll = min(poll * 1.5, _LAST_POLL, self.expiry_seconds / 4)
         return before is not None
+
+    def keys(self) -> set[str]:
+        """Return what is claimed, by one look: a holder may have died just now."""
+        try:
+            files = within(PATIENCE, lambda: self.store.walk(CLAIMS))
+        except RemoteError:
+            return set()
+        oldest = time.time() - _ABANDONED_SECONDS
+        return {
+            one.name.partition("/")[0] for one in files if one.time is None or one.time > oldest
+        }
 
     def take(self, key: str) -> HeldClaim | None:
         """Claim a build; None if another command has the claim, or the remote fails."""

@@ -230,10 +230,9 @@ class Sync:
         if not sources:
             return {}
         self.context.builder.look_ahead([one.digest for one in sources.values()], ["wheel"])
-        return {
-            name: self.builds.origin(source, self.builds.solution)
-            for name, source in sources.items()
-        }
+        solution = self.builds.solution
+        requests = {name: self.builds.request(one, solution) for name, one in sources.items()}
+        return self.context.builder.planned_origins(requests)
 
     @cached_property
     def builds(self) -> LockedBuilds:

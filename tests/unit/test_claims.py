@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -212,6 +213,19 @@ def test_clocks_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert held is not None
     held.release()
     assert waiter.end()
+
+
+def test_claims_are_listed_unless_they_were_left_behind(tmp_path: Path) -> None:
+    assert claims(tmp_path).keys() == set()
+    held = [claims(tmp_path, beat_seconds=NEVER).take(key) for key in ("one", "other")]
+    hours_ago = time.time() - 7200
+    for file in (tmp_path / "v1" / "claims" / "other").iterdir():
+        os.utime(file, (hours_ago, hours_ago))
+    assert claims(tmp_path).keys() == {"one"}
+    for one in held:
+        assert one is not None
+        one.release()
+    assert claims(tmp_path).keys() == set()
 
 
 def test_a_command_does_not_wait_for_itself(tmp_path: Path) -> None:
