@@ -1,10 +1,10 @@
 """A package index for benchmarks: a folder of files on 127.0.0.1, in a process of its own.
 
-Started as ``python -m benchmarks.serve FOLDER [--latency SECONDS] [--older N] [--pages FOLDER]``,
-it prints its address and serves until its standard input closes. Pages are HTML (PEP 503) and JSON
-(PEP 691, 700) with hashes and metadata files (PEP 658, 714), and carry the headers of a public
-index: pages are fresh for ten minutes, files for ever. Everything is rendered before the first
-request, so that what is measured is the client.
+Started as ``python -m benchmarks.serve FOLDER [--latency SECONDS] [--bandwidth MB] [--older N]
+[--pages FOLDER]``, it prints its address and serves until its standard input closes. Pages are HTML
+(PEP 503) and JSON (PEP 691, 700) with hashes and metadata files (PEP 658, 714), and carry the
+headers of a public index: pages are fresh for ten minutes, files for ever. Everything is rendered
+before the first request, so that what is measured is the client.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from packaging.version import InvalidVersion, Version
 JSON = "application/vnd.pypi.simple.v1+json"
 PAGE = "max-age=600, public"
 FILE = "max-age=365000000, immutable, public"
+
+_PIECE = 1 << 20
+"""What is sent at once where bandwidth is limited, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -215,10 +218,12 @@ def _link(entry: Entry) -> str:
 class Server:
     """Answers from what was rendered."""
 
-    def __init__(self, found: dict[str, Answer], latency: float) -> None:
+    def __init__(self, found: dict[str, Answer], latency: float, bandwidth: float = 0) -> None:
         self._answers = found
         self._tags = {path: _tag(path, answer) for path, answer in found.items()}
         self._latency = latency
+        self._bandwidth = bandwidth  # bytes a second of all files together; 0 for no limit
+        self._free_at = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -263,9 +268,15 @@ class Server:
             writer.write(answer.body[start:stop])
             return
         await writer.drain()
+        loop = asyncio.get_running_loop()
+        piece = _PIECE if self._bandwidth else stop - start
         with answer.file.open("rb") as file:
-            loop = asyncio.get_running_loop()
-            await loop.sendfile(writer.transport, file, start, stop - start)
+            for offset in range(start, stop, piece):
+                count = min(piece, stop - offset)
+                if self._bandwidth:
+                    self._free_at = max(self._free_at, loop.time()) + count / self._bandwidth
+                    await asyncio.sleep(self._free_at - loop.time())
+                await loop.sendfile(writer.transport, file, offset, count)
 
 
 def _tag(path: str, answer: Answer) -> str:
@@ -287,9 +298,11 @@ def _range(wanted: str | None, size: int) -> tuple[int, int, str]:
     return start, stop, status
 
 
-async def main(folder: Path, latency: float, count: int, pages: Path | None) -> None:
+async def main(
+    folder: Path, latency: float, bandwidth: float, count: int, pages: Path | None
+) -> None:
     """Serve until standard input closes."""
-    server = Server(answers(folder, count, pages), latency)
+    server = Server(answers(folder, count, pages), latency, bandwidth)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=512)
     host, port = listening.sockets[0].getsockname()
     print(f"http://{host}:{port}/simple/", flush=True)
@@ -301,7 +314,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latency", type=float, default=0)
+    parser.add_argument("--bandwidth", type=float, default=0, help="in millions of bytes a second")
     parser.add_argument("--older", type=int, default=0)
     parser.add_argument("--pages", type=Path)
     chosen = parser.parse_args()
-    asyncio.run(main(chosen.folder, chosen.latency, chosen.older, chosen.pages))
+    bandwidth = chosen.bandwidth * 1e6
+    asyncio.run(main(chosen.folder, chosen.latency, bandwidth, chosen.older, chosen.pages))

@@ -22,6 +22,7 @@ from pip._internal.models.link import Link
 from pip._internal.network import download as pips_download
 from pip._internal.network.cache import is_from_cache
 from pip._internal.network.download import Downloader, _get_http_response_size
+from pip._internal.network.utils import HEADERS
 from pip._vendor.cachecontrol import CacheControlAdapter
 from pip._vendor.requests.exceptions import (
     ChunkedEncodingError,
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from pip._vendor.requests.models import PreparedRequest, Response
 
     from pipshim.model.events import Observer
+
+    Grow = Callable[[str, int, int | None], None]
 
 _numbers = count(1)
 
@@ -92,10 +95,23 @@ class ObservedDownloader(Downloader):
             self._observer(events.DownloadFinished(self._keys.now, size))
         return found
 
-    def fetch(self, url: str, folder: Path) -> Path:
-        """Download a file into a folder."""
+    def fetch(self, url: str, folder: Path, grow: Grow | None = None) -> Path:
+        """Download a file into a folder.
+
+        Args:
+            grow: is told the file, how many bytes of it are there, and how many there will be.
+
+        """
+        self._keys.grow = grow
         with translating_errors():
             return Path(self(Link(url), str(folder))[0])
+
+    def end_of(self, url: str, count: int) -> bytes | None:
+        """Fetch the last bytes of a file; return None if the server gives no parts of files."""
+        headers = {**HEADERS, "Range": f"bytes=-{count}", "Cache-Control": "no-cache"}
+        with self._session.get(url, headers=headers, stream=True) as response:
+            is_part = response.status_code == HTTPStatus.PARTIAL_CONTENT
+            return response.content if is_part else None
 
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
         self._keys.download = download
@@ -106,10 +122,14 @@ class ObservedDownloader(Downloader):
             size = _get_http_response_size(resp)
             self._observer(events.DownloadStarted(self._keys.now, link.filename, size))
         key, write = self._keys.now, download.write_chunk
+        grow: Grow | None = getattr(self._keys, "grow", None)
 
         def noted(data: bytes) -> None:
             write(data)
             self._observer(events.DownloadProgress(key, download.bytes_received))
+            if grow is not None:
+                download.output_file.flush()
+                grow(download.output_file.name, download.bytes_received, download.size)
 
         if key is not None:
             patches.override(download, write_chunk=noted)

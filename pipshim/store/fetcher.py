@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from pipshim.base.light.dataclasses import dataclass
 from pipshim.base.shared_results import SharedResults
 from pipshim.base.urls import without_credentials
 from pipshim.model.artifacts import digest_of_file, file_name
+from pipshim.store.wheel_stream import GivenUp, WheelStream
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
@@ -67,19 +69,32 @@ class Fetcher:
 
         def fetch() -> UnpackedWheel:
             tree = self.store.tree(sha256) if sha256 else None
-            if tree is None:
-                url = getattr(artifact, "url", None)
-                if url:
-                    self.pip.spare(url)
-                path = self._file(package, artifact)
-                try:
-                    tree = self.store.add(path, package.name, sha256)
-                except InstallError as error:
-                    url = without_credentials(self._url(package, artifact))
-                    raise InstallError(f"{error}\n  from {url}", hint=error.hint) from error
-            return tree
+            return tree or self._fetch_wheel(package, artifact, sha256)
 
         return self._trees.get(sha256 or artifact.url or artifact.path or package.name, fetch)
+
+    def _fetch_wheel(
+        self, package: Package, artifact: PackageWheel | PackageArchive, sha256: str | None
+    ) -> UnpackedWheel:
+        """Fetch a wheel into the store; a large one is unpacked while it is being downloaded."""
+        url = self._url(package, artifact)
+        if artifact.url:
+            self.pip.spare(url)
+
+        def unpack(stream: WheelStream) -> UnpackedWheel:
+            if sha256 is None:
+                raise GivenUp("the lock has another hash of it")
+            return self.store.add_stream(stream, package.name, sha256)
+
+        end_of = partial(self.pip.downloader.end_of, url)
+        with WheelStream(file_name(artifact), end_of, unpack) as stream:
+            path = self._file(package, artifact, stream)
+            stream.accept()
+        try:
+            return stream.tree or self.store.add(path, package.name, sha256)
+        except InstallError as error:
+            shown = without_credentials(url)
+            raise InstallError(f"{error}\n  from {shown}", hint=error.hint) from error
 
     def source(self, package: Package, artifact: Artifact) -> Path:
         """Return the folder of an unpacked source: an sdist, archive, checkout or folder."""
@@ -105,23 +120,26 @@ class Fetcher:
         return into
 
     def _file(
-        self, package: Package, artifact: PackageWheel | PackageSdist | PackageArchive
+        self,
+        package: Package,
+        artifact: PackageWheel | PackageSdist | PackageArchive,
+        stream: WheelStream | None = None,
     ) -> Path:
         """Fetch a file, and check its hash, and its size if the lock has one."""
         url = self._url(package, artifact)
         path = local_path(url)
         if path is None:
-            path = self.downloaded[url] = self.pip.archived(url) or self._download(url)
+            path = self.downloaded[url] = self.pip.archived(url) or self._download(url, stream)
         elif not path.is_file():
             raise LockError(path, f"{package.name}: the lock names this file, which does not exist")
         _check(package, artifact, path)
         return path
 
-    def _download(self, url: str) -> Path:
+    def _download(self, url: str, stream: WheelStream | None) -> Path:
         with self._guard:
             folder = self.pip.temporary_directory("unpack")
             downloader = self.pip.downloader
-        return downloader.fetch(url, folder)
+        return downloader.fetch(url, folder, stream.grow if stream is not None else None)
 
     def _url(self, package: Package, artifact: Artifact) -> str:
         path = getattr(artifact, "path", None)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from pipshim.store.wheel_stream import WheelStream
+
 MANIFEST = "tree.json"
 """What a tree's folder has beside the files; its time is that of the last use, but for a day."""
 
@@ -89,11 +91,17 @@ class Store:
                 sha256 = digest_of_file(wheel)
             except OSError as error:
                 raise InstallError(f"{wheel} cannot be read: {error.strerror}") from error
+        return self.tree(sha256) or self._unpack(wheel, name, sha256, built=built)
+
+    def add_stream(self, wheel: WheelStream, name: str, sha256: str) -> UnpackedWheel:
+        """Do the same while the wheel is being downloaded."""
+        return self._unpack(wheel, name, sha256, built=False)
+
+    def _unpack(
+        self, wheel: Path | WheelStream, name: str, sha256: str, *, built: bool
+    ) -> UnpackedWheel:
         if not _is_hash(sha256):
             raise ValueError(sha256)
-        found = self.tree(sha256)
-        if found is not None:
-            return found
         import shutil  # noqa: PLC0415 not needed for what is there, nor is the next
         from pathlib import Path  # noqa: PLC0415
 
@@ -110,6 +118,8 @@ class Store:
             if built:
                 with open(f"{made}/{BUILT}", "xb"):
                     pass
+            if not isinstance(wheel, Path):
+                wheel.wait_until_accepted()
             return self._publish(tree, made, folder)
         except OSError as error:
             raise InstallError(

@@ -21,12 +21,14 @@ import zlib
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import Distribution
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from pipshim.base import interruption
 from pipshim.base.errors import InstallError
+from pipshim.base.tasks import each
 from pipshim.envs import dist_info, scripts
 from pipshim.envs.dist_info import METADATA, PER_ENVIRONMENT, RECORD, SIGNATURES, STRONG_HASHES
 from pipshim.store.file_manifest import FileManifest, TreeFile
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipshim.envs.dist_info import Row
+    from pipshim.store.wheel_stream import WheelStream
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +62,14 @@ _WRAPPERS = (".exe", "-script.py", ".pya")
 _VERSION = (1, 0)
 """The version of the wheel format that is known."""
 
+_LARGE = 1 << 20
+"""From which size on, in bytes, a file counts as large."""
+
 _NAMES_SHOWN = 3
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-def make_tree(wheel: Path, sha256: str, name: str, folder: Path) -> UnpackedWheel:
+def make_tree(wheel: Path | WheelStream, sha256: str, name: str, folder: Path) -> UnpackedWheel:
     """Unpack a wheel into an empty folder and verify it.
 
     Raises:
@@ -145,8 +151,11 @@ class _Wheel:
     def unpack(self, sha256: str, folder: str) -> UnpackedWheel:
         """Write the files below a folder, and return the manifest."""
         bodies = {name: self._body(name, of) for name, of in {**self.console, **self.gui}.items()}
-        members = [one for info in self.infos if not self._replaced(one := self._member(info))]
-        files = [self._write(one, folder) for one in members if not self._is_written_anew(one)]
+        large, small = self._members()
+        # While a large file is inflated, hashed and written, another thread has the interpreter.
+        parts = [part for part in (large, small) if part]
+        written = each(lambda part: [self._write(one, folder) for one in part], parts, at_once=2)
+        files = list(chain.from_iterable(written))
         self._warn_of_record()
         return UnpackedWheel(
             folder=folder,
@@ -279,6 +288,15 @@ class _Wheel:
         return _SCRIPT.format(module=found["module"], first=first, name=found["name"])
 
     # Files
+
+    def _members(self) -> tuple[list[_Member], list[_Member]]:
+        """Return the files to write, large and small ones."""
+        large: list[_Member] = []
+        small: list[_Member] = []
+        for one in map(self._member, self.infos):
+            if not self._replaced(one) and not self._is_written_anew(one):
+                (large if one.info.file_size >= _LARGE else small).append(one)
+        return large, small
 
     def _member(self, info: zipfile.ZipInfo) -> _Member:
         top, _, rest = info.filename.partition("/")
