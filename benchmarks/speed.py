@@ -42,15 +42,16 @@ class Servers:
         self._folder = folder
         self._stack = stack
         self._older = older
-        self._urls: dict[tuple[str, float, bool], str] = {}
+        self._urls: dict[tuple[str, ...], str] = {}
 
-    def url(self, files: str, latency: float, *, whole: bool) -> str:
+    def url(self, workload: Workload) -> str:
         """Give the address of an index."""
-        key = (files, latency, whole)
+        options = [str(self._folder / workload.files), "--older", str(self._older)]
+        options += ["--latency", str(workload.latency), "--bandwidth", str(workload.bandwidth)]
+        options += ["--pages", str(self._folder / mirror.PAGES)] if workload.whole else []
+        key = tuple(options)
         if key not in self._urls:
-            command = [sys.executable, "-m", "benchmarks.serve", str(self._folder / files)]
-            command += ["--latency", str(latency), "--older", str(self._older)]
-            command += ["--pages", str(self._folder / mirror.PAGES)] if whole else []
+            command = [sys.executable, "-m", "benchmarks.serve", *options]
             process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -109,7 +110,7 @@ class Benchmark:
     def play(self, workload: Workload) -> None:
         """Measure one workload."""
         outcome = self.seen.setdefault(workload, Outcome())
-        url = self._servers.url(workload.files, workload.latency, whole=workload.whole)
+        url = self._servers.url(workload)
         self._places = {name: Place(self._work / name, url) for name in self._tools}
         ready = []
         for name, tool in self._tools.items():

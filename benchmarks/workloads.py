@@ -27,6 +27,7 @@ class Workload:
         files: the folder of the mirror that is served.
         whole: index pages are those of the registry, with all files there ever were.
         latency: seconds that each answer of the index waits.
+        bandwidth: how many million bytes a second the index sends; 0 for no limit.
         cold: every cache is empty, and there is neither lock (for a lock) nor environment.
         new: there is no environment; caches are warm.
         bytecode: modules are compiled too.
@@ -43,6 +44,7 @@ class Workload:
     files: str = mirror.REAL
     whole: bool = False
     latency: float = 0
+    bandwidth: float = 0
     cold: bool = False
     new: bool = False
     bytecode: bool = False
@@ -155,6 +157,18 @@ WORKLOADS = (
             change=mirror.CHANGED_ROOT,
         )
         for size in mirror.SIZES
+    ),
+    *(
+        Workload(
+            f"large-{bandwidth}",
+            f"sync of a wheel like torch's, cold, {bandwidth or 'unlimited'} MB/s",
+            "sync",
+            ("large",),
+            "large",
+            bandwidth=bandwidth,
+            cold=True,
+        )
+        for bandwidth in (25, 50, 100, 0)
     ),
     Workload(
         "memory-sync",

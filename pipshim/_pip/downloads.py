@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pip._internal.exceptions import IncompleteDownloadError
+from pip._internal.exceptions import IncompleteDownloadError, NetworkConnectionError
 from pip._internal.models.link import Link
 from pip._internal.network import download as pips_download
 from pip._internal.network.cache import is_from_cache
@@ -106,12 +106,18 @@ class ObservedDownloader(Downloader):
         with translating_errors():
             return Path(self(Link(url), str(folder))[0])
 
-    def end_of(self, url: str, count: int) -> bytes | None:
-        """Fetch the last bytes of a file; return None if the server gives no parts of files."""
+    def end_of(self, url: str, count: int) -> bytes:
+        """Fetch the last bytes of a file.
+
+        Raises:
+            NetworkConnectionError: the server gives no parts of files, or an error.
+
+        """
         headers = {**HEADERS, "Range": f"bytes=-{count}", "Cache-Control": "no-cache"}
         with self._session.get(url, headers=headers, stream=True) as response:
-            is_part = response.status_code == HTTPStatus.PARTIAL_CONTENT
-            return response.content if is_part else None
+            if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                raise NetworkConnectionError("no part of a file", response=response)
+            return response.content
 
     def _process_response(self, download: _FileDownload, resp: Response) -> None:
         self._keys.download = download

@@ -65,6 +65,7 @@ _VERSION = (1, 0)
 _LARGE = 1 << 20
 """From which size on, in bytes, a file counts as large."""
 
+_ENCRYPTED = 0x1
 _NAMES_SHOWN = 3
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -95,7 +96,6 @@ def _errors_of(wheel: str) -> Iterator[None]:
         EOFError,
         KeyError,
         NotImplementedError,
-        RuntimeError,
         ValueError,
         zipfile.BadZipFile,
         zlib.error,
@@ -140,7 +140,7 @@ class _Wheel:
         self.name = name
         self.now = int(time.time())
         self.infos = [info for info in archive.infolist() if not info.is_dir()]
-        self._check_names()
+        self._check_files()
         self.dist_info = self._dist_info()
         self.root = self._root()
         self.headers = self._headers()
@@ -174,7 +174,7 @@ class _Wheel:
 
     # What the wheel says of itself
 
-    def _check_names(self) -> None:
+    def _check_files(self) -> None:
         seen: set[str] = set()
         for info in self.infos:
             name = info.filename
@@ -182,6 +182,8 @@ class _Wheel:
                 raise self._invalid(f"{name!r} leads out of the folder to install into")
             if name in seen:
                 raise self._invalid(f"it has two files named {name!r}")
+            if info.flag_bits & _ENCRYPTED:
+                raise self._invalid(f"{name!r} is encrypted")
             seen.add(name)
 
     def _dist_info(self) -> str:

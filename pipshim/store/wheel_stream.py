@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class WheelStream:
 
     Args:
         name: the file's.
-        request_end: returns as many bytes of the end, or None if the server gives no parts.
+        fetch_end: returns as many bytes of the end.
         unpack: unpacks the stream, in another thread, and calls `wait_until_accepted` before
             anyone may use the result.
 
@@ -54,12 +55,12 @@ class WheelStream:
     def __init__(
         self,
         name: str,
-        request_end: Callable[[int], bytes | None],
+        fetch_end: Callable[[int], bytes],
         unpack: Callable[[WheelStream], UnpackedWheel],
     ) -> None:
         self.name = name
         self.tree: UnpackedWheel | None = None
-        self._request_end = request_end
+        self._fetch_end = fetch_end
         self._unpack = unpack
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # held while the next two are
@@ -73,8 +74,7 @@ class WheelStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._accepted is None:
-            self._decide(accepted=False)
+        self._decide(accepted=False)
         if self._thread is not None:
             self._thread.join()
 
@@ -98,21 +98,23 @@ class WheelStream:
 
     def _begin(self, path: str, size: int) -> None:
         self._size = size
+        run = partial(copy_context().run, self._run, path)
         try:
-            end = self._request_end(min(max(size // _SHARE, _LEAST), _MOST))
+            self._end = self._fetch_end(min(max(size // _SHARE, _LEAST), _MOST))
+            # A daemon, as those of `pipshim.base.tasks` that download.
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
         except Exception as error:  # noqa: BLE001 the download may work, or says why not
-            logger.debug("The end of %s cannot be requested: %r", self.name, error)
-            end = None
-        if end is None:
+            self._give_up(error)
             self._decide(accepted=False)
-            return
-        self._end = end
-        self._thread = threading.Thread(target=copy_context().run, args=(self._run, path))
-        self._thread.start()
+        else:
+            self._thread = thread
 
     def _decide(self, *, accepted: bool) -> None:
+        """Accept the file or not, if that is not decided yet."""
         with self._changed:
-            self._accepted = accepted
+            if self._accepted is None:
+                self._accepted = accepted
             self._changed.notify_all()
 
     # For the thread that unpacks
@@ -122,7 +124,10 @@ class WheelStream:
             with open(path, "rb") as self._file:  # noqa: PTH123 pip gives a string
                 self.tree = self._unpack(self)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 see the class
-            logger.debug("%s is not unpacked while it is downloaded: %r", self.name, error)
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        logger.debug("%s is not unpacked while it is downloaded: %r", self.name, error)
 
     def wait_until_accepted(self) -> None:
         """Wait until the file is complete, and compare its end with what was read as that.

@@ -99,6 +99,9 @@ class Index:
         redirects: where to, by path; an answer without ``Location`` for an empty text.
         cache_control: the header of every answer.
         etags: give answers an ETag, by which a cache may ask whether they still hold.
+        ranges: give parts of files (``Range``); `parts` are what was asked for.
+        tampered_parts: of which contents the parts are, by path, if not of the file's.
+        halves: answers to these paths send their second half when the event is set.
 
     """
 
@@ -130,6 +133,10 @@ class Index:
         self.redirects: dict[str, str] = {}
         self.cache_control = "no-cache"
         self.etags = True
+        self.ranges = False
+        self.parts: list[str] = []
+        self.tampered_parts: dict[str, bytes] = {}
+        self.halves: dict[str, threading.Event] = {}
         self.requests: list[str] = []
         self.agents: set[str] = set()
         self.most_at_once = 0
@@ -306,6 +313,13 @@ class Index:
         return f"<a {text}>{file.name}</a><br>\n"
 
 
+def _part(body: bytes, wanted: str) -> bytes:
+    """Return what a header asks for: ``bytes=3-`` or, of the end, ``bytes=-3``."""
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    assert not (first and last), wanted
+    return body[int(first) :] if first else body[-int(last) :]
+
+
 def _metadata(filename: str, data: bytes) -> bytes | None:
     """Give METADATA or PKG-INFO, or None if the file is not what its name says."""
     try:
@@ -383,23 +397,39 @@ class _Handler(BaseHTTPRequestHandler):
         elif (found := index.answer(path, self.headers.get("Accept", ""))) is None:
             self._send(HTTPStatus.NOT_FOUND)
         else:
-            kind, body = found
-            tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            headers = {"Cache-Control": index.cache_control, "Vary": "Accept"}
-            headers |= {"ETag": tag} if index.etags else {}
-            if self.headers.get("If-None-Match") == tag:
-                self._send(HTTPStatus.NOT_MODIFIED, headers)
-            elif (cut := index.cuts.get(path)) is not None and cut.times > 0:
-                cut.times -= 1
-                self._send_cut(cut, {"Content-Type": kind}, body)
-            else:
-                headers["Content-Type"] = kind
-                limit = len(body) // 2 if path in index.stall else index.truncate.get(path)
-                self._send(HTTPStatus.OK, headers, body, limit)
-                if path in index.stall:
-                    self.wfile.flush()
-                    index.stalled.append(path)
-                    index.stopped.wait()
+            self._send_found(path, *found)
+
+    def _send_found(self, path: str, kind: str, body: bytes) -> None:
+        index = self.server.index
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {"Cache-Control": index.cache_control, "Vary": "Accept"}
+        headers |= {"ETag": tag} if index.etags else {}
+        wanted = self.headers.get("Range") if index.ranges else None
+        if self.headers.get("If-None-Match") == tag:
+            self._send(HTTPStatus.NOT_MODIFIED, headers)
+        elif wanted is not None:
+            index.parts.append(f"{path} {wanted}")
+            part = _part(index.tampered_parts.get(path, body), wanted)
+            self._send(HTTPStatus.PARTIAL_CONTENT, headers | {"Content-Type": kind}, part)
+        elif (cut := index.cuts.get(path)) is not None and cut.times > 0:
+            cut.times -= 1
+            self._send_cut(cut, {"Content-Type": kind}, body)
+        else:
+            self._send_whole(path, headers | {"Content-Type": kind}, body)
+
+    def _send_whole(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        index = self.server.index
+        is_half = path in index.stall or path in index.halves
+        limit = len(body) // 2 if is_half else index.truncate.get(path)
+        self._send(HTTPStatus.OK, headers, body, limit)
+        if is_half:
+            self.wfile.flush()
+        if path in index.halves:
+            index.halves[path].wait()
+            self.wfile.write(body[limit:])
+        elif path in index.stall:
+            index.stalled.append(path)
+            index.stopped.wait()
 
     def _may_enter(self) -> bool:
         return self._says("Authorization", self.server.index.credentials)

@@ -26,6 +26,7 @@ from pipshim.store.installer import install, restore
 from pipshim.store.linking import Linker
 from pipshim.store.shared_paths import SharedPath, find_shared, losing_paths
 from pipshim.store.store import Store
+from tests.support.pipshim import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -476,6 +477,35 @@ def test_what_is_no_wheel_is_refused(store: Store, tmp_path: Path) -> None:
         archive.writestr("demo.py", "")
     with pytest.raises(InstallError, match="dist-info directory not found"):
         add(store, wheel)
+
+
+def test_an_encrypted_file_is_refused(store: Store, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, {"demo.py": "x = 1\n"})
+    data = bytearray(wheel.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    wheel.write_bytes(data)
+    with pytest.raises(InstallError, match="is encrypted"):
+        add(store, wheel)
+
+
+def test_large_and_small_files_are_written_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = b"x" * (1 << 20)
+    wheel = make_wheel(tmp_path, {"demo.py": "x = 1\n", "demo/large.so": large})
+    both = threading.Barrier(2)
+    utime, called = os.utime, threading.local()
+
+    def meet(*arguments: Any) -> None:
+        if not hasattr(called, "before"):
+            called.before = True
+            both.wait(PATIENCE)
+        utime(*arguments)
+
+    monkeypatch.setattr(os, "utime", meet)
+    tree = add(store, wheel)
+    assert {"demo.py", "demo/large.so"} <= {file.path for file in tree.files}
+    assert Path(tree.folder, "purelib/demo/large.so").read_bytes() == large
 
 
 def test_an_interrupt_leaves_nothing_half_unpacked(
