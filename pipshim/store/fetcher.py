@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +85,9 @@ class Fetcher:
                 raise GivenUp("the lock has another hash of it")
             return self.store.add_stream(stream, package.name, sha256)
 
-        end_of = partial(self.pip.downloader.end_of, url)
+        def end_of(count: int) -> bytes:
+            return self.pip.downloader.end_of(url, count)  # only now is the session needed
+
         with WheelStream(file_name(artifact), end_of, unpack) as stream:
             path = self._file(package, artifact, stream)
             stream.accept()

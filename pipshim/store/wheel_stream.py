@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO, Self
+    from typing import BinaryIO
+
+    from typing_extensions import Self
 
     from pipshim.store.unpacked_wheel import UnpackedWheel
 
